@@ -1,0 +1,105 @@
+"""What an engine is: it gets a question, numbered evidence and a budget, and writes. It never sees a document or a file.
+
+``reading`` makes a Prompt; an engine streams Text, Mark and EngineFinish. An engine that only writes text (every model
+server) leaves its citations as ``[n]`` in the text; ``reading.cite`` turns them into Marks. One that knows exactly what
+it quotes sends Marks itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from longscroll.types import Message, Sampling, Span
+
+
+class Passage(Struct, frozen=True, kw_only=True):
+    """A stretch of one document, as evidence: the text and where it stands."""
+
+    number: int  # from 1, the n of ``[n]`` in the prompt
+    document: int  # position among the conversation's documents, from 0
+    file_id: str | None
+    filename: str | None
+    text: str  # exactly the document's text at ``span``
+    span: Span
+    pages: tuple[int, ...] | None
+    page_label: str | None
+    section: str | None
+    score: float = 0.0
+
+
+PlanKind = Literal["none", "whole", "lookup", "digest"]
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What was read for one question, in document order, and how well it covers the question."""
+
+    plan: PlanKind
+    plan_reason: str
+    passages: tuple[Passage, ...] = ()
+    ranking: tuple[int, ...] = ()  # numbers of the passages, best first (lookup)
+    coverage: float = 0.0  # 0–1: idf share of the question's terms found close together
+    is_covered: bool = True  # False: below the threshold; an honest engine abstains
+    term_weights: dict[str, float] = {}  # question term → idf over the conversation's files
+    n_tokens_read: int = 0
+    n_tokens_total: int = 0
+
+
+class Prompt(Struct, frozen=True, kw_only=True):
+    """One call of an engine."""
+
+    model: str  # as the engine knows it
+    question: str  # the last user turn
+    language: Literal["zh", "en"]  # of the question
+    evidence: Evidence
+    messages: tuple[Message, ...]  # the whole rendered prompt, for engines that generate
+    sampling: Sampling = Sampling()
+    affinity: str = ""  # same value for the same documents of the same workspace: prefix caches
+
+
+class Text(Struct, frozen=True, tag="text"):
+    """The next piece of the answer."""
+
+    text: str
+
+
+class Mark(Struct, frozen=True, tag="mark"):
+    """A citation of what was just written: passage ``number``, and the exact span in its document when it is known."""
+
+    number: int
+    span: Span | None = None
+
+
+class EngineUsage(Struct, frozen=True, kw_only=True):
+    """What the engine itself counted."""
+
+    n_input_tokens: int = 0
+    n_output_tokens: int = 0
+    n_cached_tokens: int = 0
+
+
+class EngineFinish(Struct, frozen=True, tag="finish"):
+    """The end of a generation; ``abstained`` when the engine said that the evidence has no answer."""
+
+    reason: Literal["stop", "length"] = "stop"
+    usage: EngineUsage | None = None
+    abstained: bool = False
+
+
+EngineEvent = Text | Mark | EngineFinish
+
+
+class Engine(Protocol):
+    """Who writes the answer."""
+
+    context_window: int | None  # tokens; None: the engine quotes and has no window
+    writes_marks: bool  # True: citations come as ``[n]`` in the text
+
+    def generate(self, prompt: Prompt) -> AsyncIterator[EngineEvent]:
+        """Write the answer; ends with one EngineFinish. Closing the iterator stops the engine at once.
+
+        Raises:
+            EngineError: see the tree; after the first event as well as before.
+        """

@@ -1,0 +1,283 @@
+"""Every error that crosses a room, in one tree.
+
+    LongscrollError
+    ├── RequestError                what the client sent cannot be served
+    │   ├── InvalidBody             not JSON, or not an object
+    │   ├── InvalidParameter        a field is missing, of the wrong type or out of range
+    │   │   ├── MissingModel
+    │   │   ├── MissingInput
+    │   │   └── IllegalInput
+    │   ├── BodyTooLarge            a JSON body over the limit
+    │   ├── UploadTooLarge          an uploaded file over the limit
+    │   ├── UploadAborted           the client hung up inside an upload
+    │   ├── Unauthenticated         no key, or not a key of ours
+    │   ├── AccessDenied            the key lacks the right
+    │   ├── AsyncNotSupported
+    │   ├── UnsupportedOperation
+    │   ├── QuotaExceeded           too many files, or too many bytes, in the workspace
+    │   ├── ModelNotFound
+    │   ├── ModelNotSupported       a native-only model on the compat surface
+    │   ├── PathNotFound
+    │   ├── MethodNotSupported
+    │   └── FileNotFound            at the file endpoints
+    ├── ConversationError           the documents of a conversation cannot be read
+    │   ├── InvalidFile             unknown, malformed or foreign id
+    │   ├── FileGone                deleted while in use
+    │   ├── FileNotParsed           still being parsed when the wait ended
+    │   ├── FileUnreadable          parsing ended in a DocumentError (carries its kind)
+    │   ├── TooManyFiles
+    │   └── InputTooLong
+    ├── DocumentError               bytes that do not become a document; ``kind`` says why
+    ├── EngineError
+    │   ├── ModelUnavailable        weights missing, loading, or the upstream cannot be reached
+    │   ├── EngineFailed            the engine broke while it wrote
+    │   ├── EngineTimeout
+    │   ├── EngineRefused           the upstream said that the request itself is wrong
+    │   └── EngineOverloaded        ask again later
+    ├── Overloaded                  a queue of ours is full
+    ├── StorageFull                 no space left on the device
+    └── StartupError                the command cannot begin: configuration, port, lock
+        └── ConfigError
+
+A class knows domain facts only; each surface owns the table that turns it into a status, a code and words.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LongscrollError(Exception):
+    """The root. ``str()`` of any of these is one sentence that is fit for a user."""
+
+
+class RequestError(LongscrollError):
+    """What the client sent cannot be served."""
+
+
+class InvalidBody(RequestError):
+    """The body is not JSON, or not a JSON object."""
+
+
+class InvalidParameter(RequestError):
+    """A field is missing, of the wrong type or out of range; ``param`` names it where one field is to blame."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class MissingModel(InvalidParameter):
+    """No ``model`` in the request."""
+
+    def __init__(self) -> None:
+        super().__init__("you must provide a model parameter", param="model")
+
+
+class MissingInput(InvalidParameter):
+    """No ``input`` in a native request."""
+
+    def __init__(self) -> None:
+        super().__init__("Required input parameter missing from request.", param="input")
+
+
+class IllegalInput(InvalidParameter):
+    """``input`` of a native request is not an object."""
+
+    def __init__(self) -> None:
+        super().__init__("The input parameter requires json format.", param="input")
+
+
+class BodyTooLarge(RequestError):
+    """A JSON body over the limit."""
+
+
+class UploadTooLarge(RequestError):
+    """An uploaded file over the limit."""
+
+
+class UploadAborted(RequestError):
+    """The client hung up, or the form broke off, inside an upload."""
+
+
+class Unauthenticated(RequestError):
+    """No key, or not a key of ours."""
+
+
+class AccessDenied(RequestError):
+    """The key lacks the right."""
+
+
+class AsyncNotSupported(RequestError):
+    """An asynchronous task was asked of a service that has none."""
+
+
+class UnsupportedOperation(RequestError):
+    """The operation does not exist for this object."""
+
+
+class QuotaExceeded(RequestError):
+    """The workspace may not hold more files, or more bytes."""
+
+
+class ModelNotFound(RequestError):
+    """No model of that name is configured."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model `{model}` does not exist or you do not have access to it.")
+        self.model = model
+
+
+class ModelNotSupported(RequestError):
+    """The model is served on the other surface only."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Unsupported model {model} for OpenAI compatibility mode.")
+        self.model = model
+
+
+class PathNotFound(RequestError):
+    """Nothing is served at this path."""
+
+
+class MethodNotSupported(RequestError):
+    """The path is served, the method is not."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"Request method '{method}' is not supported.")
+        self.method = method
+
+
+class FileNotFound(RequestError):
+    """No such file in the caller's workspace; a foreign file is indistinguishable from a missing one."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"No such File object: {file_id}")
+        self.file_id = file_id
+
+
+class ConversationError(LongscrollError):
+    """The documents of a conversation cannot be read."""
+
+
+class InvalidFile(ConversationError):
+    """Unknown, malformed or foreign id in a conversation."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"Invalid file [id:{file_id}].")
+        self.file_id = file_id
+
+
+class FileGone(ConversationError):
+    """The file was deleted while the conversation waited for it."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"File [id:{file_id}] cannot be found.")
+        self.file_id = file_id
+
+
+class FileNotParsed(ConversationError):
+    """The wait ended before the parse did."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__("File parsing in progress, please try again later.")
+        self.file_id = file_id
+
+
+class DocumentErrorKind(StrEnum):
+    """Why bytes did not become a document; stored with the file, so values never change."""
+
+    UNSUPPORTED = "unsupported"
+    ENCRYPTED = "encrypted"
+    CORRUPT = "corrupt"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PAGES = "too_many_pages"
+    BLANK = "blank"
+    TIMEOUT = "timeout"
+
+
+class DocumentError(LongscrollError):
+    """Bytes that do not become a document; the message is the sentence for ``status_details``."""
+
+    def __init__(self, kind: DocumentErrorKind, details: str) -> None:
+        super().__init__(details)
+        self.kind = kind
+
+
+class FileUnreadable(ConversationError):
+    """A file of the conversation ended in a DocumentError."""
+
+    def __init__(self, file_id: str, kind: DocumentErrorKind) -> None:
+        super().__init__(f"File [id:{file_id}] {UNREADABLE_WORDS[kind]}")
+        self.file_id = file_id
+        self.kind = kind
+
+
+UNREADABLE_WORDS = {
+    DocumentErrorKind.UNSUPPORTED: "format is not supported.",
+    DocumentErrorKind.ENCRYPTED: "parsing error.",
+    DocumentErrorKind.CORRUPT: "parsing error.",
+    DocumentErrorKind.TOO_LARGE: "exceeds size limit.",
+    DocumentErrorKind.TOO_MANY_PAGES: "exceeds page limits (15000 pages).",
+    DocumentErrorKind.BLANK: "content blank.",
+    DocumentErrorKind.TIMEOUT: "parsing error.",
+}
+"""The end of the sentence a chat answers for a file that ended in an error (PROTOCOL.md §6.4)."""
+
+
+class TooManyFiles(ConversationError):
+    """More file ids than one request may name."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many files provided.")
+
+
+class InputTooLong(ConversationError):
+    """The documents, or one inline document, are over the limit; the message has the documented words."""
+
+
+class EngineError(LongscrollError):
+    """The engine cannot write the answer."""
+
+
+class ModelUnavailable(EngineError):
+    """Weights missing, loading, or the upstream cannot be reached; the message ends in what to do."""
+
+    def __init__(self, hint: str = "") -> None:
+        super().__init__(f"Model is unavailable, please try again later. {hint}".rstrip())
+
+
+class EngineFailed(EngineError):
+    """The engine broke while it wrote."""
+
+
+class EngineTimeout(EngineError):
+    """The engine was silent for too long."""
+
+
+class EngineRefused(EngineError):
+    """The upstream said that the request itself is wrong; the message is its own."""
+
+
+class EngineOverloaded(EngineError):
+    """The engine sheds load; ``retry_after_s`` is its own wish where it had one."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(LongscrollError):
+    """A queue of ours is full."""
+
+
+class StorageFull(LongscrollError):
+    """No space left on the device."""
+
+
+class StartupError(LongscrollError):
+    """The command cannot begin; the message says what to do."""
+
+
+class ConfigError(StartupError):
+    """An option is unknown or has a value that cannot be used."""

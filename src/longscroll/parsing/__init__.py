@@ -1,0 +1,1 @@
+"""Bytes to pages of text: pure, one module per format family."""

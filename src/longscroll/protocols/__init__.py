@@ -1,0 +1,1 @@
+"""The wire surfaces: HTTP lives here and nowhere else."""

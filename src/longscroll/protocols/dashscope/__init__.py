@@ -1,0 +1,1 @@
+"""The native DashScope surface under ``/api/v1``."""

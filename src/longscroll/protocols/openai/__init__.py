@@ -1,0 +1,1 @@
+"""The OpenAI-compatible surface under ``/compatible-mode/v1`` (and ``/v1``)."""

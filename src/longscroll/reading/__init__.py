@@ -1,0 +1,1 @@
+"""How to read more text than a model can hold."""

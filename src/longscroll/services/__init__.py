@@ -1,0 +1,1 @@
+"""What a request means: one use case each, called by every surface and by the commands."""

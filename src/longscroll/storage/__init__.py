@@ -1,0 +1,1 @@
+"""Rows and blobs: interfaces, memory twins, database, local disk."""

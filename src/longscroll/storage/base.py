@@ -1,0 +1,154 @@
+"""What the service asks of its stores: rows of files and keys, and blobs.
+
+Memory twins and the real stores obey one contract.
+
+Every row, key and prefix carries its workspace; no method can be called without one, save those that the service's own
+housekeeping uses. Methods are safe on the event loop: implementations do their waiting in threads of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from longscroll.errors import DocumentErrorKind
+from longscroll.types import File, FileStatus
+
+
+class FileFilter(Struct, frozen=True, kw_only=True):
+    """Which files a listing shows; bounds are exclusive."""
+
+    purpose: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """The right to ingest one file until ``lease_until``; ``fence`` grows with each claim of the file."""
+
+    file: File
+    owner: str
+    fence: int
+    lease_until: datetime
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """The final state that an ingestion publishes."""
+
+    status: FileStatus  # PROCESSED or ERROR
+    status_details: str | None = None
+    error_kind: DocumentErrorKind | None = None
+    n_pages: int | None = None
+    n_chars: int | None = None
+    n_tokens: int | None = None
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """An API key as stored: never the key itself, only ``digest`` = HMAC-SHA256 with the server's pepper."""
+
+    id: str
+    workspace: str
+    name: str
+    display: str  # prefix and last four characters, for people
+    digest: bytes
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    models: tuple[str, ...] = ()  # empty: every model
+
+
+class FileStore(Protocol):
+    """The rows of files. They are also the queue of ingestion: a file is claimed, renewed and published by its row."""
+
+    async def add(self, file: File) -> File:
+        """Insert a file as ``uploaded``; durable when it returns. Returns it with its ``sequence``."""
+
+    async def get(self, workspace: str, file_id: str) -> File | None:
+        """Return the file, or None when missing, foreign or being deleted."""
+
+    async def page(
+        self, workspace: str, *, which: FileFilter, after: str | None, limit: int, ascending: bool = False
+    ) -> tuple[list[File], bool]:
+        """List files by cursor, newest first unless ``ascending``; the bool says whether more follow.
+
+        ``after`` is the id of the last file of the page before; an unknown one gives an empty page.
+        """
+
+    async def numbered_page(self, workspace: str, *, number: int, size: int) -> tuple[list[File], int]:
+        """List files by page number from 1, newest first, with the total."""
+
+    async def totals(self, workspace: str) -> tuple[int, int]:
+        """Return the count and the bytes of the workspace's files, those being deleted left out."""
+
+    async def mark_deleting(self, workspace: str, file_id: str) -> bool:
+        """Make a file invisible, durably; False when there is none. The first caller gets True."""
+
+    async def remove(self, workspace: str, file_id: str) -> None:
+        """Remove the row of a file marked as deleting; its blobs are gone by then."""
+
+    async def being_deleted(self) -> list[File]:
+        """Return what a crash left between ``mark_deleting`` and ``remove``, over all workspaces."""
+
+    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+        """Take an ``uploaded`` file whose lease is free or past, small files first; None when there is none."""
+
+    async def renew(self, claim: Claim, *, now: datetime, lease_s: float) -> bool:
+        """Prolong a claim; False when it is lost (deleted, or claimed by another)."""
+
+    async def publish(self, claim: Claim, outcome: Outcome) -> bool:
+        """Write the final state if the claim's fence still holds; durable when it returns True."""
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back untouched, as a draining process does."""
+
+
+class KeyStore(Protocol):
+    """The rows of API keys and workspaces."""
+
+    async def add_key(self, key: Key) -> None:
+        """Insert a key, and its workspace where that is new; durable when it returns."""
+
+    async def find_key(self, digest: bytes) -> Key | None:
+        """Return the key of that digest, revoked and expired ones too."""
+
+    async def list_keys(self, workspace: str | None) -> list[Key]:
+        """Return the keys of a workspace, or of all, oldest first."""
+
+    async def revoke_key(self, key_id: str, *, now: datetime) -> bool:
+        """Revoke a key; False when there is none of that id or it is revoked already."""
+
+
+class BlobStore(Protocol):
+    """Bytes by name under ``w/<workspace>/f/<file id>/``; a name is written once and is whole or absent."""
+
+    def staging_path(self) -> Path:
+        """Return a fresh path on local disk to write into before ``adopt``; what is never adopted is swept at start."""
+
+    async def adopt(self, staged: Path, name: str) -> None:
+        """Make a staged file the blob ``name``, durably (fsync of file and folder); the staged path is gone then.
+
+        Raises:
+            StorageFull: no space is left.
+        """
+
+    async def local_path(self, name: str) -> Path | None:
+        """Return a path from which the blob can be opened or mapped, or None when there is no such blob."""
+
+    async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
+        """Stream a blob."""
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Remove every blob under a prefix; nothing there is no error."""
+
+    async def list_names(self, prefix: str) -> Sequence[str]:
+        """Return the names under a prefix."""
+
+
+def blob_prefix(workspace: str, file_id: str) -> str:
+    """Return the prefix that everything of one file lives under; the only place that spells it."""
+    return f"w/{workspace}/f/{file_id}/"
