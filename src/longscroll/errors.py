@@ -8,10 +8,12 @@
     │   │   ├── MissingInput
     │   │   └── IllegalInput
     │   ├── BodyTooLarge            a JSON body over the limit
+    │   ├── BodyTimeout             the rest of a body did not come
     │   ├── UploadTooLarge          an uploaded file over the limit
     │   ├── UploadAborted           the client hung up inside an upload
     │   ├── Unauthenticated         no key, or not a key of ours
     │   ├── AccessDenied            the key lacks the right
+    │   │   └── ModelAccessDenied   the key is for other models
     │   ├── AsyncNotSupported
     │   ├── UnsupportedOperation
     │   ├── QuotaExceeded           too many files, or too many bytes, in the workspace
@@ -28,6 +30,7 @@
     │   ├── TooManyFiles
     │   └── InputTooLong
     ├── DocumentError               bytes that do not become a document; ``kind`` says why
+    ├── ArtifactError               a stored document is damaged, cut short or of an unknown version
     ├── EngineError
     │   ├── ModelUnavailable        weights missing, loading, or the upstream cannot be reached
     │   ├── EngineFailed            the engine broke while it wrote
@@ -92,6 +95,10 @@ class BodyTooLarge(RequestError):
     """A JSON body over the limit."""
 
 
+class BodyTimeout(RequestError):
+    """The rest of a body did not come in time."""
+
+
 class UploadTooLarge(RequestError):
     """An uploaded file over the limit."""
 
@@ -106,6 +113,10 @@ class Unauthenticated(RequestError):
 
 class AccessDenied(RequestError):
     """The key lacks the right."""
+
+
+class ModelAccessDenied(AccessDenied):
+    """The key may use other models only."""
 
 
 class AsyncNotSupported(RequestError):
@@ -202,6 +213,10 @@ class DocumentError(LongscrollError):
     def __init__(self, kind: DocumentErrorKind, details: str) -> None:
         super().__init__(details)
         self.kind = kind
+
+
+class ArtifactError(LongscrollError):
+    """A stored document is damaged, cut short or of a version that this program does not read."""
 
 
 class FileUnreadable(ConversationError):

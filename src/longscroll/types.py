@@ -158,6 +158,7 @@ class Delta(Struct, frozen=True, kw_only=True, tag="delta"):
 
     text: str
     annotations: tuple[Annotation, ...] = ()
+    n_input_tokens: int = 0
     n_output_tokens: int = 0
 
 

@@ -66,17 +66,25 @@ class FileStore(Protocol):
     """The rows of files. They are also the queue of ingestion: a file is claimed, renewed and published by its row."""
 
     async def add(self, file: File) -> File:
-        """Insert a file as ``uploaded``; durable when it returns. Returns it with its ``sequence``."""
+        """Insert a file as ``uploaded``; durable when it returns. Returns it with its ``sequence``.
+
+        Raises:
+            ValueError: the workspace has a file of that id.
+        """
 
     async def get(self, workspace: str, file_id: str) -> File | None:
         """Return the file, or None when missing, foreign or being deleted."""
+
+    async def get_many(self, workspace: str, file_ids: Sequence[str]) -> dict[str, File]:
+        """Return by id those of the files that ``get`` would return, all of one moment, by one query."""
 
     async def page(
         self, workspace: str, *, which: FileFilter, after: str | None, limit: int, ascending: bool = False
     ) -> tuple[list[File], bool]:
         """List files by cursor, newest first unless ``ascending``; the bool says whether more follow.
 
-        ``after`` is the id of the last file of the page before; an unknown one gives an empty page.
+        ``after`` is the id of the last file of the page before, which may have been removed since; an unknown one gives
+        an empty page. Pages follow upload order: uploads that go on meanwhile neither repeat nor hide a file.
         """
 
     async def numbered_page(self, workspace: str, *, number: int, size: int) -> tuple[list[File], int]:
@@ -104,14 +112,18 @@ class FileStore(Protocol):
         """Write the final state if the claim's fence still holds; durable when it returns True."""
 
     async def release(self, claim: Claim) -> None:
-        """Give a claim back untouched, as a draining process does."""
+        """Give a claim back untouched (its attempt does not count), as a draining process does."""
 
 
 class KeyStore(Protocol):
     """The rows of API keys and workspaces."""
 
     async def add_key(self, key: Key) -> None:
-        """Insert a key, and its workspace where that is new; durable when it returns."""
+        """Insert a key, and its workspace where that is new; durable when it returns.
+
+        Raises:
+            ValueError: its digest or its id is there already.
+        """
 
     async def find_key(self, digest: bytes) -> Key | None:
         """Return the key of that digest, revoked and expired ones too."""
@@ -132,6 +144,8 @@ class BlobStore(Protocol):
     async def adopt(self, staged: Path, name: str) -> None:
         """Make a staged file the blob ``name``, durably (fsync of file and folder); the staged path is gone then.
 
+        A name that exists is replaced whole, as a retried ingestion does; who has the old blob open keeps it.
+
         Raises:
             StorageFull: no space is left.
         """
@@ -140,13 +154,17 @@ class BlobStore(Protocol):
         """Return a path from which the blob can be opened or mapped, or None when there is no such blob."""
 
     async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
-        """Stream a blob."""
+        """Stream a blob: ``async for block in await blobs.read(name)``. A stream that has begun ends whole.
+
+        Raises:
+            FileNotFoundError: there is no such blob.
+        """
 
     async def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob under a prefix; nothing there is no error."""
+        """Remove every blob under a prefix that lies within one file, durably; nothing there is no error."""
 
     async def list_names(self, prefix: str) -> Sequence[str]:
-        """Return the names under a prefix."""
+        """Return in order the names under the prefix of a file, a workspace (``w/<workspace>/``) or all (``w/``)."""
 
 
 def blob_prefix(workspace: str, file_id: str) -> str:

@@ -1,0 +1,258 @@
+"""The memory twins: the same promises as the real stores, but for one process and one life.
+
+Owns dictionaries, and one private temporary folder for blobs, because readers map files. Tests and one-shot commands
+use them; the contract suite holds them to what the real stores do. All of it runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import weakref
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from longscroll.storage.base import Claim, FileFilter, Key, Outcome
+from longscroll.storage.names import check_deletable, check_listable, check_name
+from longscroll.types import File, FileStatus
+
+
+class _Row(Struct):
+    """A file with what only the store knows of it."""
+
+    file: File
+    fence: int = 0
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+
+    def is_free(self, now: datetime) -> bool:
+        return self.file.status == FileStatus.UPLOADED and (self.lease_until is None or self.lease_until <= now)
+
+    def is_held_by(self, claim: Claim) -> bool:
+        return self.file.status == FileStatus.UPLOADED and self.fence == claim.fence and self.lease_owner == claim.owner
+
+    def end_lease(self, file: File) -> None:
+        self.file, self.lease_owner, self.lease_until = file, None, None
+
+
+class MemoryFiles:
+    """``FileStore`` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], _Row] = {}
+        self._removed: dict[tuple[str, str], int] = {}
+        self._n_added = 0
+
+    async def add(self, file: File) -> File:
+        """Insert a file; raises ValueError when its id is there. See ``FileStore.add``."""
+        if (file.workspace, file.id) in self._rows:
+            raise ValueError(f"The workspace has a file {file.id} already.")
+        self._n_added += 1
+        file = replace(file, sequence=self._n_added)
+        self._rows[file.workspace, file.id] = _Row(file)
+        return file
+
+    async def get(self, workspace: str, file_id: str) -> File | None:
+        """Return a visible file; see ``FileStore.get``."""
+        row = self._rows.get((workspace, file_id))
+        return row.file if row is not None and row.file.status != FileStatus.DELETING else None
+
+    async def get_many(self, workspace: str, file_ids: Sequence[str]) -> dict[str, File]:
+        """Return the visible ones of some files; see ``FileStore.get_many``."""
+        found = [await self.get(workspace, file_id) for file_id in file_ids]
+        return {file.id: file for file in found if file is not None}
+
+    async def page(
+        self, workspace: str, *, which: FileFilter, after: str | None, limit: int, ascending: bool = False
+    ) -> tuple[list[File], bool]:
+        """List by cursor; see ``FileStore.page``. A removed file still serves as ``after``."""
+        found = [file for file in self._visible(workspace) if _matches(file, which)]
+        if after is not None:
+            place = self._place(workspace, after)
+            if place is None:
+                return [], False
+            found = [file for file in found if (file.sequence > place if ascending else file.sequence < place)]
+        found.sort(key=lambda file: file.sequence, reverse=not ascending)
+        return found[:limit], len(found) > limit
+
+    async def numbered_page(self, workspace: str, *, number: int, size: int) -> tuple[list[File], int]:
+        """List by number; see ``FileStore.numbered_page``."""
+        found = sorted(self._visible(workspace), key=lambda file: -file.sequence)
+        return found[(number - 1) * size : number * size], len(found)
+
+    async def totals(self, workspace: str) -> tuple[int, int]:
+        """Count files and bytes; see ``FileStore.totals``."""
+        found = self._visible(workspace)
+        return len(found), sum(file.size_bytes for file in found)
+
+    async def mark_deleting(self, workspace: str, file_id: str) -> bool:
+        """Make a file invisible and end its claim; see ``FileStore.mark_deleting``."""
+        file = await self.get(workspace, file_id)
+        if file is None:
+            return False
+        self._rows[workspace, file_id].end_lease(replace(file, status=FileStatus.DELETING))
+        return True
+
+    async def remove(self, workspace: str, file_id: str) -> None:
+        """Remove the row of a file marked as deleting; see ``FileStore.remove``."""
+        row = self._rows.get((workspace, file_id))
+        if row is not None and row.file.status == FileStatus.DELETING:
+            del self._rows[workspace, file_id]
+            self._removed[workspace, file_id] = row.file.sequence
+
+    async def being_deleted(self) -> list[File]:
+        """Return files marked as deleting; see ``FileStore.being_deleted``."""
+        return [row.file for row in self._rows.values() if row.file.status == FileStatus.DELETING]
+
+    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+        """Claim the smallest free file; see ``FileStore.claim``."""
+        free = [row for row in self._rows.values() if row.is_free(now)]
+        if not free:
+            return None
+        row = min(free, key=lambda row: (row.file.size_bytes, row.file.sequence))
+        row.fence += 1
+        row.file = replace(row.file, attempt=row.file.attempt + 1)
+        row.lease_owner, row.lease_until = owner, now + timedelta(seconds=lease_s)
+        return Claim(file=row.file, owner=owner, fence=row.fence, lease_until=row.lease_until)
+
+    async def renew(self, claim: Claim, *, now: datetime, lease_s: float) -> bool:
+        """Prolong a claim; see ``FileStore.renew``."""
+        row = self._held(claim)
+        if row is None:
+            return False
+        row.lease_until = now + timedelta(seconds=lease_s)
+        return True
+
+    async def publish(self, claim: Claim, outcome: Outcome) -> bool:
+        """Write the final state if the claim holds; see ``FileStore.publish``."""
+        row = self._held(claim)
+        if row is None:
+            return False
+        row.end_lease(replace(row.file, **asdict(outcome)))
+        return True
+
+    async def release(self, claim: Claim) -> None:
+        """Give a claim back, its attempt too; see ``FileStore.release``."""
+        row = self._held(claim)
+        if row is not None:
+            row.end_lease(replace(row.file, attempt=row.file.attempt - 1))
+
+    def _visible(self, workspace: str) -> list[File]:
+        files = (row.file for (owner, _), row in self._rows.items() if owner == workspace)
+        return [file for file in files if file.status != FileStatus.DELETING]
+
+    def _place(self, workspace: str, file_id: str) -> int | None:
+        row = self._rows.get((workspace, file_id))
+        return self._removed.get((workspace, file_id)) if row is None else row.file.sequence
+
+    def _held(self, claim: Claim) -> _Row | None:
+        row = self._rows.get((claim.file.workspace, claim.file.id))
+        return row if row is not None and row.is_held_by(claim) else None
+
+
+def _matches(file: File, which: FileFilter) -> bool:
+    return (
+        (which.purpose is None or file.purpose == which.purpose)
+        and (which.created_after is None or file.created_at > which.created_after)
+        and (which.created_before is None or file.created_at < which.created_before)
+    )
+
+
+class MemoryKeys:
+    """``KeyStore`` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, Key] = {}
+
+    async def add_key(self, key: Key) -> None:
+        """Insert a key; raises ValueError when its digest or id is there. See ``KeyStore.add_key``."""
+        ids = {(known.workspace, known.id) for known in self._keys.values()}
+        if key.digest in self._keys or (key.workspace, key.id) in ids:
+            raise ValueError(f"The key {key.id} is stored already.")
+        self._keys[key.digest] = key
+
+    async def find_key(self, digest: bytes) -> Key | None:
+        """Find by digest; see ``KeyStore.find_key``."""
+        return self._keys.get(digest)
+
+    async def list_keys(self, workspace: str | None) -> list[Key]:
+        """List keys; see ``KeyStore.list_keys``."""
+        found = [key for key in self._keys.values() if workspace in (None, key.workspace)]
+        return sorted(found, key=lambda key: (key.created_at, key.id))
+
+    async def revoke_key(self, key_id: str, *, now: datetime) -> bool:
+        """Revoke a key; see ``KeyStore.revoke_key``."""
+        for digest, key in self._keys.items():
+            if key.id == key_id and key.revoked_at is None:
+                self._keys[digest] = replace(key, revoked_at=now)
+                return True
+        return False
+
+
+class MemoryBlobs:
+    """``BlobStore`` in a private temporary folder, gone with ``close`` or with the object."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="longscroll-"))
+        self._paths: dict[str, Path] = {}
+        self._clean = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def close(self) -> None:
+        """Remove the folder."""
+        await asyncio.to_thread(self._clean)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def staging_path(self) -> Path:
+        """Return a fresh path; see ``BlobStore.staging_path``."""
+        return self._folder / token_hex(16)
+
+    async def adopt(self, staged: Path, name: str) -> None:
+        """Take a staged file as it lies; see ``BlobStore.adopt``."""
+        check_name(name)
+        path = self._folder / token_hex(16)
+        await asyncio.to_thread(staged.rename, path)
+        replaced = self._paths.get(name)
+        self._paths[name] = path
+        if replaced is not None:
+            await asyncio.to_thread(replaced.unlink)
+
+    async def local_path(self, name: str) -> Path | None:
+        """Return the file that holds the blob; see ``BlobStore.local_path``."""
+        return self._paths.get(check_name(name))
+
+    async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
+        """Stream a blob; see ``BlobStore.read``. Raises FileNotFoundError when there is none."""
+        path = self._paths.get(check_name(name))
+        if path is None:
+            raise FileNotFoundError(name)
+        return _blocks(await asyncio.to_thread(path.read_bytes), block_bytes)
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Remove the blobs of a file; see ``BlobStore.delete_prefix``."""
+        for path in [self._paths.pop(name) for name in await self.list_names(check_deletable(prefix))]:
+            await asyncio.to_thread(path.unlink)
+
+    async def list_names(self, prefix: str) -> Sequence[str]:
+        """List names in order; see ``BlobStore.list_names``."""
+        check_listable(prefix)
+        return sorted(name for name in self._paths if name.startswith(prefix))
+
+
+async def _blocks(content: bytes, block_bytes: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), block_bytes):
+        yield content[start : start + block_bytes]

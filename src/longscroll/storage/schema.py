@@ -1,0 +1,144 @@
+"""The tables, and how domain values are stored in their columns.
+
+Owns names, types, keys and indexes as they are *now*; how an older database gets there is the migrations' business.
+Columns bear the names of the fields of ``File`` and ``Key``; the workspace leads every key, so no row can be reached by
+a file id alone. Knows no query and no driver.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+import sqlalchemy as sa
+
+from longscroll.errors import DocumentErrorKind
+from longscroll.types import FileStatus
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcMicros(sa.types.TypeDecorator[datetime]):
+    """An aware datetime as whole microseconds since 1970, which every database orders and compares alike."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> int | None:
+        """Refuse a naive datetime: the subtraction raises TypeError."""
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, _dialect: sa.Dialect) -> datetime | None:
+        """Return the datetime in UTC."""
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class Words(sa.types.TypeDecorator[tuple[str, ...]]):
+    """A tuple of short strings as a JSON array."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, _dialect: sa.Dialect) -> str | None:
+        """Write compact JSON."""
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> tuple[str, ...] | None:
+        """Read what ``process_bind_param`` wrote."""
+        return None if value is None else msgspec.json.decode(value, type=tuple[str, ...])
+
+
+class Member(sa.types.TypeDecorator[StrEnum]):
+    """A member of a string enumeration by its value; a value that the code does not know raises ValueError."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, enumeration: type[StrEnum]) -> None:
+        super().__init__()
+        self.enumeration = enumeration
+
+    def process_bind_param(self, value: StrEnum | None, _dialect: sa.Dialect) -> str | None:
+        """Write the value."""
+        return None if value is None else self.enumeration(value).value
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> StrEnum | None:
+        """Return the member."""
+        return None if value is None else self.enumeration(value)
+
+
+metadata = sa.MetaData()
+IS_WAITING = sa.text("status = 'uploaded'")
+
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("created_at", UtcMicros, nullable=False),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("workspace", sa.Text, sa.ForeignKey("workspaces.id"), primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("display", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", Words, nullable=False),
+    sa.Column("models", Words, nullable=False),
+    sa.Column("created_at", UtcMicros, nullable=False),
+    sa.Column("expires_at", UtcMicros),
+    sa.Column("revoked_at", UtcMicros),
+    # The one unique key without a workspace: a caller's workspace is found by this 256-bit digest.
+    sa.Index("keys_by_digest", "digest", unique=True),
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("workspace", sa.Text, sa.ForeignKey("workspaces.id"), primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("md5", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("created_at", UtcMicros, nullable=False),
+    sa.Column("status", Member(FileStatus), nullable=False),
+    sa.Column("status_details", sa.Text),
+    sa.Column("error_kind", Member(DocumentErrorKind)),
+    sa.Column("n_pages", sa.BigInteger),
+    sa.Column("n_chars", sa.BigInteger),
+    sa.Column("n_tokens", sa.BigInteger),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", UtcMicros),
+    sa.Index("files_by_sequence", "workspace", "sequence", unique=True),
+    sa.Index("files_waiting", "size_bytes", "sequence", sqlite_where=IS_WAITING, postgresql_where=IS_WAITING),
+)
+
+# Where a removed file stood in its listing: a client that deletes while it pages goes on after an id that is gone.
+removed_files = sa.Table(
+    "removed_files",
+    metadata,
+    sa.Column("workspace", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Index("removed_files_by_sequence", "sequence"),
+)
+
+# Not an autoincrement column: a row that is drawn and committed in one transaction makes the order of the sequence the
+# order of the commits on every database, so no page can miss a file that was committed late.
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+FILE_SEQUENCE = "file_sequence"

@@ -1,0 +1,230 @@
+"""What the real database keeps beyond the contract: restarts, groups, migrations, full disks, neighbors, kills."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from factories.storage import NOON, WORKSPACE, make_file, make_key
+from longscroll.errors import Overloaded, StartupError, StorageFull
+from longscroll.storage.base import Outcome
+from longscroll.storage.connections import ConnectionOptions
+from longscroll.storage.database import Database, DatabaseOptions
+from longscroll.storage.schema import metadata
+from longscroll.types import File, FileStatus
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from factories.storage import make_file
+from longscroll.storage.database import Database
+
+async def add(database):
+    while True:
+        file = await database.files.add(make_file())
+        print(file.id, flush=True)
+
+async def main():
+    async with Database(Path(sys.argv[1])) as database:
+        await asyncio.gather(*(add(database) for _ in range(8)))
+
+asyncio.run(main())
+"""
+
+
+async def everything(database: Database) -> list[File]:
+    return (await database.files.numbered_page(WORKSPACE, number=1, size=10_000))[0]
+
+
+def killed_after(path: Path, *, n_lines: int) -> list[str]:
+    """Run the writer, kill it in the middle of its work, and return the ids that it printed as added."""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as writer:
+        assert writer.stdout is not None
+        printed = [writer.stdout.readline().strip() for _ in range(n_lines)]
+        writer.kill()
+        return printed + writer.stdout.read().split()
+
+
+def rows(path: Path, statement: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
+    path, key = tmp_path / "longscroll.db", make_key()
+    async with Database(path) as database:
+        added = [await database.files.add(make_file()) for _ in range(3)]
+        claim = await database.files.claim("parser-1", now=NOON, lease_s=30)
+        await database.keys.add_key(key)
+    async with Database(path) as database:
+        assert [file.id for file in await everything(database)] == [file.id for file in added[::-1]]
+        assert claim is not None
+        assert await database.files.publish(claim, Outcome(status=FileStatus.PROCESSED)) is True
+        assert await database.keys.find_key(key.digest) == key
+        assert (await database.files.add(make_file())).sequence == 4
+
+
+async def test_two_hundred_writes_at_once_are_all_there_in_one_sequence(database: Database) -> None:
+    added = await asyncio.gather(*(database.files.add(make_file()) for _ in range(200)))
+    assert sorted(file.sequence for file in added) == list(range(1, 201))
+    assert {file.id for file in await everything(database)} == {file.id for file in added}
+
+
+async def test_one_failing_write_of_a_group_fails_alone(database: Database) -> None:
+    taken = await database.files.add(make_file())
+    batch = [make_file() for _ in range(20)] + [make_file(id=taken.id)]
+    results = await asyncio.gather(*(database.files.add(file) for file in batch), return_exceptions=True)
+    assert [type(result) for result in results] == [File] * 20 + [ValueError]
+    assert (await database.files.totals(WORKSPACE))[0] == 21
+
+
+async def test_a_write_is_carried_out_when_its_caller_is_canceled(database: Database) -> None:
+    file = make_file()
+    writing = asyncio.create_task(database.files.add(file))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await database.files.add(make_file())
+    assert await database.files.get(WORKSPACE, file.id) is not None
+
+
+async def test_more_writes_than_may_wait_are_refused_at_once(tmp_path: Path) -> None:
+    options = DatabaseOptions(connections=ConnectionOptions(max_waiting_writes=3))
+    async with Database(tmp_path / "longscroll.db", options) as database:
+        held = sqlite3.connect(tmp_path / "longscroll.db", isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        waiting = [asyncio.create_task(database.files.add(make_file())) for _ in range(10)]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+        held.rollback()
+        held.close()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert done
+    assert {type(result) for result in results} == {File, Overloaded}
+
+
+async def test_a_database_held_by_a_neighbor_is_overloaded_not_broken(tmp_path: Path) -> None:
+    async with Database(tmp_path / "longscroll.db", DatabaseOptions(busy_timeout_s=0.05)) as database:
+        held = sqlite3.connect(tmp_path / "longscroll.db", isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Overloaded):
+            await database.files.add(make_file())
+        held.rollback()
+        held.close()
+        assert (await database.files.add(make_file())).sequence == 1
+
+
+async def test_a_full_disk_is_said_reads_go_on_and_space_heals_it(database: Database) -> None:
+    first = await database.files.add(make_file())
+    limit = sa.text("PRAGMA max_page_count")
+    with database.backend.writing() as connection:
+        before = connection.execute(limit).scalar_one()
+        connection.execute(sa.text("PRAGMA max_page_count = 1"))
+    with pytest.raises(StorageFull):
+        await asyncio.gather(*(database.files.add(make_file(filename="x" * 4000)) for _ in range(30)))
+    assert await database.files.get(WORKSPACE, first.id) == first
+    with database.backend.writing() as connection:
+        connection.execute(sa.text(f"PRAGMA max_page_count = {before}"))
+    assert await database.files.add(make_file(filename="x" * 4000)) is not None
+
+
+async def test_two_processes_on_one_database_never_claim_the_same_file(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    async with Database(path) as one, Database(path) as other:
+        added = await asyncio.gather(*(one.files.add(make_file()) for _ in range(30)))
+        claims = await asyncio.gather(
+            *(side.files.claim(f"{n}", now=NOON, lease_s=30) for n in range(20) for side in (one, other))
+        )
+    assert sorted(claim.file.id for claim in claims if claim) == sorted(file.id for file in added)
+
+
+async def test_a_removed_row_leaves_no_byte_in_the_folder(tmp_path: Path) -> None:
+    def is_found() -> bool:
+        return any("绝密文件".encode() in path.read_bytes() for path in tmp_path.iterdir())
+
+    async with Database(tmp_path / "longscroll.db") as database:
+        file = await database.files.add(make_file(filename="绝密文件.pdf"))
+        was_found = is_found()
+        await database.files.mark_deleting(WORKSPACE, file.id)
+        await database.files.remove(WORKSPACE, file.id)
+        await database.files.add(make_file())  # the wipe ran before this write
+        assert (was_found, is_found()) == (True, False)
+
+
+async def test_migrations_from_nothing_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+    async with Database(tmp_path / "longscroll.db") as database:
+        with database.backend.writing() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+async def test_every_promise_to_the_disk_is_switched_on(tmp_path: Path) -> None:
+    async with Database(tmp_path / "longscroll.db") as database:
+        with database.backend.writing() as connection:
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "busy_timeout")
+            }
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "secure_delete": 1,
+        "busy_timeout": 10_000,
+    }
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    async with Database(path):
+        pass
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StartupError, match=r"newer Longscroll .* step 9999"):
+        await Database(path).open()
+    assert rows(path, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    path.write_bytes(b"This is not a database. " * 1000)
+    with pytest.raises(StartupError, match=r"longscroll\.db cannot be opened as a database"):
+        await Database(path).open()
+
+
+async def test_closing_finishes_the_writes_that_wait_and_ends_the_threads(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    database = Database(path)
+    await database.open()
+    writing = [asyncio.create_task(database.files.add(make_file())) for _ in range(50)]
+    await asyncio.sleep(0)
+    await database.close()
+    await asyncio.gather(*writing)
+    assert rows(path, "SELECT count(*) FROM files") == [(50,)]
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("database")] == []
+
+
+async def test_a_killed_writer_loses_no_acknowledged_row(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    acknowledged = await asyncio.to_thread(killed_after, path, n_lines=200)
+    async with Database(path) as database:
+        stored = {file.id for file in await everything(database)}
+    assert len(acknowledged) >= 200
+    assert set(acknowledged) <= stored
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]

@@ -1,0 +1,88 @@
+"""The real stores on a disk of two megabytes: what is said when it is full, and what works again afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from factories.storage import WORKSPACE, make_file, put_blob, read_blob
+from longscroll.errors import StartupError, StorageFull
+from longscroll.storage.base import blob_prefix
+from longscroll.storage.blobs import LocalBlobs
+from longscroll.storage.database import Database
+
+NAME = blob_prefix(WORKSPACE, "file-fe-1") + "original"
+
+
+class SmallDisk:
+    """A file system that can be filled to its last block and inode, and emptied again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self) -> None:
+        with suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        with suppress(OSError):
+            for number in range(1000):
+                (self.folder / f"inode-{number}").mkdir()
+
+    def empty(self) -> None:
+        (self.folder / "filler").unlink()
+        for folder in self.folder.glob("inode-*"):
+            folder.rmdir()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=200", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs the right to mount")
+    yield SmallDisk(tmp_path)
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+async def fill_log(database: Database) -> None:
+    """Add files until there is no room; the log has some of its own."""
+    while True:
+        await database.files.add(make_file())
+
+
+async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_space_heals(disk: SmallDisk) -> None:
+    async with Database(disk.folder / "longscroll.db") as database:
+        first = await database.files.add(make_file())
+        await asyncio.to_thread(disk.fill)
+        with pytest.raises(StorageFull):
+            await fill_log(database)
+        before = await database.files.totals(WORKSPACE)
+        assert await database.files.get(WORKSPACE, first.id) == first
+        await asyncio.to_thread(disk.empty)
+        assert (await database.files.add(make_file())).sequence == before[0] + 1
+
+
+async def test_a_blob_that_has_no_room_is_refused_and_the_others_are_read(disk: SmallDisk) -> None:
+    async with LocalBlobs(disk.folder) as blobs:
+        await put_blob(blobs, NAME, b"content")
+        staged = blobs.staging_path()
+        staged.touch()
+        await asyncio.to_thread(disk.fill)
+        with pytest.raises(StorageFull):
+            await blobs.adopt(staged, blob_prefix(WORKSPACE, "file-fe-2") + "original")
+        assert await read_blob(blobs, NAME) == b"content"
+        await blobs.delete_prefix(blob_prefix(WORKSPACE, "file-fe-1"))
+        await blobs.adopt(staged, NAME)
+        assert await blobs.list_names("w/") == [NAME]
+
+
+async def test_a_start_on_a_full_disk_says_what_is_wrong(disk: SmallDisk) -> None:
+    await asyncio.to_thread(disk.fill)
+    os.truncate(disk.folder / "filler", 2_000_000)
+    with pytest.raises(StartupError, match=r"longscroll\.db cannot be opened as a database"):
+        await Database(disk.folder / "longscroll.db").open()

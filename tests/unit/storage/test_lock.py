@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from longscroll.errors import StartupError
+from longscroll.storage.lock import FolderLock
+
+
+def test_a_second_holder_is_told_who_the_first_is_and_what_to_do(tmp_path: Path) -> None:
+    with FolderLock(tmp_path), pytest.raises(StartupError) as refusal:
+        FolderLock(tmp_path).acquire()
+    assert str(refusal.value) == (
+        f"{tmp_path} is already in use by process {os.getpid()}; stop it or choose another --data-dir."
+    )
+
+
+def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
+    with FolderLock(tmp_path):
+        pass
+    with FolderLock(tmp_path) as lock:
+        assert lock.folder == tmp_path
+
+
+def test_folders_are_locked_one_by_one(tmp_path: Path) -> None:
+    with FolderLock(tmp_path / "a"), FolderLock(tmp_path / "b"):
+        assert not FolderLock(tmp_path / "a").try_acquire()
+
+
+def test_releasing_twice_is_harmless(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+    lock.release()
+    lock.release()
+    assert FolderLock(tmp_path).try_acquire()
