@@ -1,21 +1,52 @@
-"""The messages between the service and its parser processes: one place, one struct each, msgpack with a length in front."""
+"""The messages between the service and its parser processes: one struct each, msgpack with a length in front.
+
+The zygote has one stream pair with the service; each child has one of its own, whose end is the child's end.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
 from msgspec import Struct
 
 from longscroll.errors import DocumentErrorKind
 
+LENGTH_BYTES = 4
+_MAX_FRAME_BYTES = 1 << 20
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class ParseTask(Struct, frozen=True, kw_only=True, tag="parse"):
-    """Parse the file whose descriptor travels with this message, write the artifact to the second descriptor."""
+    """Parse a file. Three descriptors travel with this message: the file, the artifact to write, the child's stream."""
 
     task: int
     filename: str
     size_bytes: int
     max_pages: int = 15000
-    memory_bytes: int = 2 << 30
+    memory_bytes: int = 352 << 20  # private memory beyond what a child begins with
     artifact_bytes: int = 2 << 30
+    cpu_s: int = 60
+
+
+class KillTask(Struct, frozen=True, kw_only=True, tag="kill"):
+    """End the child of a task; nothing happens when it has ended already."""
+
+    task: int
+
+
+class ZygoteReady(Struct, frozen=True, kw_only=True, tag="ready"):
+    """Everything is loaded; ``is_landlocked`` says whether children are kept from all files."""
+
+    is_landlocked: bool
+
+
+class ChildEnded(Struct, frozen=True, kw_only=True, tag="ended"):
+    """A child is gone; ``signal`` is what ended it, None when it left by itself."""
+
+    task: int
+    signal: int | None
 
 
 class ParseProgress(Struct, frozen=True, kw_only=True, tag="progress"):
@@ -24,7 +55,7 @@ class ParseProgress(Struct, frozen=True, kw_only=True, tag="progress"):
     task: int
     n_done: int
     n_total: int
-    unit: str  # "pages" | "bytes"
+    unit: Literal["pages", "bytes"]
 
 
 class ParseDone(Struct, frozen=True, kw_only=True, tag="done"):
@@ -38,11 +69,42 @@ class ParseDone(Struct, frozen=True, kw_only=True, tag="done"):
 
 
 class ParseFailed(Struct, frozen=True, kw_only=True, tag="failed"):
-    """There is no document in these bytes."""
+    """There is no document in these bytes; without a ``kind`` it is not the file's fault: there was no space."""
 
     task: int
-    kind: DocumentErrorKind
+    kind: DocumentErrorKind | None
     details: str
 
 
 ParserReply = ParseProgress | ParseDone | ParseFailed
+ZygoteOrder = ParseTask | KillTask
+ZygoteReply = ZygoteReady | ChildEnded
+
+
+def frame(message: Struct) -> bytes:
+    """Return a message as it goes over a stream."""
+    body = _encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+class Frames:
+    """Cuts a byte stream back into message bodies."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the bodies that are whole now.
+
+        Raises:
+            msgspec.DecodeError: a body is longer than any message of ours.
+        """
+        self._pending += data
+        while len(self._pending) >= LENGTH_BYTES:
+            stop = LENGTH_BYTES + int.from_bytes(self._pending[:LENGTH_BYTES], "big")
+            if stop > _MAX_FRAME_BYTES:
+                raise msgspec.DecodeError(f"A message of {stop} bytes; at most {_MAX_FRAME_BYTES} were expected.")
+            if len(self._pending) < stop:
+                return
+            body, self._pending = self._pending[LENGTH_BYTES:stop], self._pending[stop:]
+            yield body

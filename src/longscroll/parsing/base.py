@@ -10,6 +10,9 @@ from typing import BinaryIO, Literal, Protocol
 
 from msgspec import Struct
 
+NO_TEXT = "no text found"
+"""The whole sentence for a document that has not one visible character."""
+
 PageQuality = Literal["text", "ocr", "unreadable"]
 
 
@@ -33,9 +36,9 @@ class OriginRun(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """One page, or the whole text of a format without pages (``number`` None).
+    r"""One page, or the whole text of a format without pages (``number`` None).
 
-    ``text`` has ``\\n`` line ends and no NUL, BOM or lone surrogate.
+    ``text`` has ``\n`` line ends and no NUL, BOM or lone surrogate.
     """
 
     number: int | None  # physical, from 1

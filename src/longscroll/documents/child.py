@@ -1,0 +1,230 @@
+"""The zygote, and the contained children it forks: one per file, which parse, cut, count and index it.
+
+Run as ``python -m longscroll.documents.child DESCRIPTOR PARENT``: an exec'ed, single-threaded process that has every
+parser and codec loaded before the first file comes. Orders and descriptors reach it over one stream; it opens no file
+for a task. A child owns three descriptors and nothing else; whatever it does, only its own file is lost.
+"""
+
+from __future__ import annotations
+
+import codecs
+import encodings.aliases
+import errno
+import gc
+import importlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from io import BytesIO
+from typing import Literal, NamedTuple, NoReturn
+
+import msgspec
+import structlog
+
+from longscroll.documents.build import build_artifact
+from longscroll.documents.contain import Limits, die_with_parent, forbid_everything, landlock_version, set_limits
+from longscroll.documents.messages import (
+    LENGTH_BYTES,
+    ChildEnded,
+    KillTask,
+    ParseDone,
+    ParseFailed,
+    ParseProgress,
+    ParseTask,
+    ZygoteOrder,
+    ZygoteReady,
+    frame,
+)
+from longscroll.errors import DocumentError, DocumentErrorKind
+from longscroll.parsing.formats import parse
+from longscroll.telemetry import configure_logging
+from longscroll.tokens import TokenCounter, load_counter
+
+PROGRESS_EVERY_S = 0.1
+_WRITE_BYTES = 1 << 20
+_N_DESCRIPTORS = 3
+_FIRST_DESCRIPTOR = 3  # after standard input, output and error
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_LATE_MODULES = ("numpy.ma",)  # numpy's set operations import it when they are first called
+_WARM_UP = ("# Warm\n\nThe quick brown fox, 42.\n", "预热：快速的棕色狐狸。\n", "v1.0\n")
+
+log = structlog.get_logger()
+
+
+class _Descriptors(NamedTuple):
+    file: int
+    artifact: int
+    stream: int
+
+
+def main() -> None:
+    """Serve until the service closes the stream or dies."""
+    control, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logging()
+    counter = load_counter()
+    warm_up(counter)
+    gc.freeze()
+    is_landlocked = landlock_version() > 0
+    if not is_landlocked:
+        log.warning("parsers.no_landlock", details="This kernel has no Landlock: parsers run under limits alone.")
+    control.sendall(frame(ZygoteReady(is_landlocked=is_landlocked)))
+    Zygote(control, counter).run()
+
+
+def warm_up(counter: TokenCounter) -> None:
+    """Load what Python and the libraries load late; a contained child can open no module any more."""
+    for module in _LATE_MODULES:
+        importlib.import_module(module)
+    for name in set(encodings.aliases.aliases.values()):
+        with suppress(LookupError):  # codecs of other systems
+            codecs.lookup(name)
+    for encoding in ("utf-8", "gb18030"):
+        with tempfile.TemporaryFile() as sample:
+            sample.write("".join(_WARM_UP).encode(encoding) * 8)
+            build_artifact(parse(sample, "sample.md"), BytesIO(), counter)
+
+
+class Zygote:
+    """The loop: orders in, children out."""
+
+    def __init__(self, control: socket.socket, counter: TokenCounter) -> None:
+        self._control = control
+        self._counter = counter
+        self._tasks: dict[int, int] = {}  # by child
+        self._decoder = msgspec.msgpack.Decoder(ZygoteOrder)
+        self._wake, wake_end = socket.socketpair()
+        for end in (self._wake, wake_end):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_end.fileno(), warn_on_full_buffer=False)
+        self._wake_end = wake_end
+
+    def run(self) -> None:
+        """Take orders until the stream ends; children die with this process."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._wake:
+                        self._wake.recv(4096)
+                        self._reap()
+                    elif not self._take_order():
+                        return
+
+    def _take_order(self) -> bool:
+        """Read one order; False when the service is gone."""
+        head, descriptors, _, _ = socket.recv_fds(self._control, LENGTH_BYTES, _N_DESCRIPTORS, socket.MSG_WAITALL)
+        if len(head) < LENGTH_BYTES:
+            return False
+        n_bytes = int.from_bytes(head, "big")
+        body = self._control.recv(n_bytes, socket.MSG_WAITALL)
+        if len(body) < n_bytes:
+            return False
+        order = self._decoder.decode(body)
+        if isinstance(order, KillTask):
+            self._kill(order.task)
+        else:
+            self._fork(order, _Descriptors(*descriptors))
+        return True
+
+    def _kill(self, task: int) -> None:
+        for child, its_task in self._tasks.items():
+            if its_task == task:  # not reaped yet, so the number is still its own
+                os.kill(child, signal.SIGKILL)
+
+    def _fork(self, task: ParseTask, descriptors: _Descriptors) -> None:
+        zygote = os.getpid()
+        child = os.fork()
+        if not child:
+            signal.set_wakeup_fd(-1)
+            die_with_parent(zygote)
+            _close_all_but(descriptors)
+            run_child(task, descriptors, self._counter)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._tasks[child] = task.task
+
+    def _reap(self) -> None:
+        while self._tasks:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if not child:
+                return
+            ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            self._control.sendall(frame(ChildEnded(task=self._tasks.pop(child), signal=ended_by)))
+
+
+def run_child(task: ParseTask, descriptors: _Descriptors, counter: TokenCounter) -> NoReturn:
+    """Give up all rights, parse, say how it ended, leave."""
+    stream = socket.socket(fileno=descriptors.stream)
+    try:
+        set_limits(Limits(memory_bytes=task.memory_bytes, file_bytes=task.artifact_bytes, cpu_s=task.cpu_s))
+        forbid_everything()
+        reply: ParseDone | ParseFailed = _parse(task, descriptors, stream, counter)
+    except Exception as error:  # noqa: BLE001 - the parser child is one of the three places that may
+        reply = _failure(task, error)
+    with suppress(OSError):  # the service may be gone
+        stream.sendall(frame(reply))
+    os._exit(0)
+
+
+def _close_all_but(kept: _Descriptors) -> None:
+    start = _FIRST_DESCRIPTOR
+    for descriptor in sorted(kept):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, os.sysconf("SC_OPEN_MAX"))
+
+
+def _parse(task: ParseTask, descriptors: _Descriptors, stream: socket.socket, counter: TokenCounter) -> ParseDone:
+    last_sent = 0.0
+
+    def report(n_done: int, n_total: int, unit: str) -> None:
+        nonlocal last_sent
+        now = time.monotonic()
+        if now - last_sent >= PROGRESS_EVERY_S or n_done == n_total:
+            last_sent = now
+            known: Literal["pages", "bytes"] = "bytes" if unit == "bytes" else "pages"
+            stream.sendall(frame(ParseProgress(task=task.task, n_done=n_done, n_total=n_total, unit=known)))
+
+    with os.fdopen(descriptors.file, "rb") as file, os.fdopen(descriptors.artifact, "wb", _WRITE_BYTES) as artifact:
+        pages = parse(file, task.filename, max_pages=task.max_pages)
+        meta = build_artifact(pages, artifact, counter, on_progress=report)
+    return ParseDone(
+        task=task.task, n_pages=meta.n_pages, n_chars=meta.n_chars, n_tokens=meta.n_tokens, details=meta.details
+    )
+
+
+def _failure(task: ParseTask, error: Exception) -> ParseFailed:
+    kind: DocumentErrorKind | None
+    if isinstance(error, DocumentError):
+        kind, details = error.kind, str(error)
+    elif isinstance(error, MemoryError):
+        kind, details = DocumentErrorKind.TOO_LARGE, "The file needs more memory to be read than a file may take."
+    elif isinstance(error, OSError) and error.errno == errno.EFBIG:
+        kind, details = DocumentErrorKind.TOO_LARGE, "The text of the file is larger than can be stored."
+    elif isinstance(error, OSError) and error.errno in _NO_SPACE:
+        kind, details = None, "No space is left to store the text of the file."
+    else:
+        kind, details = DocumentErrorKind.CORRUPT, "The file is damaged and cannot be read."
+        log.error("parsers.child_failed", error=type(error).__name__, at=_place(error))
+    return ParseFailed(task=task.task, kind=kind, details=details)
+
+
+def _place(error: Exception) -> str:
+    """Return where an error was raised; its message may hold text of a document and is not logged."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The service's hold on one zygote process: start it, give it files, hear from its children, end it.
+
+Runs on the event loop and never blocks it. Knows no retry, no deadline and no store: those are the pool's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from contextlib import suppress
+from typing import Self
+
+import msgspec
+
+from longscroll.documents.messages import (
+    ChildEnded,
+    Frames,
+    KillTask,
+    ParserReply,
+    ParseTask,
+    ZygoteReady,
+    ZygoteReply,
+    frame,
+)
+
+_READ_BYTES = 1 << 16
+_READY_WITHIN_S = 60.0
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # no secret, no thread
+
+
+class ZygoteLost(Exception):
+    """The zygote ended, or never answered; its children ended with it. Nothing is wrong with their files."""
+
+
+class Child:
+    """One child: what it says, in order, then how it ended."""
+
+    def __init__(self, task: int, stream: socket.socket) -> None:
+        self.task = task
+        self.stream = stream
+        self.frames = Frames()
+        self.ended: ChildEnded | None = None
+        self._events: asyncio.Queue[ParserReply | ChildEnded | None] = asyncio.Queue()
+
+    async def next(self) -> ParserReply | ChildEnded:
+        """Wait for the next message; ChildEnded is the last.
+
+        Raises:
+            ZygoteLost: there is no zygote any more, so no child.
+        """
+        event = await self._events.get()
+        if event is None:
+            raise ZygoteLost
+        return event
+
+    def put(self, event: ParserReply | ChildEnded | None) -> None:
+        """Add a message; None for the loss of the zygote."""
+        self._events.put_nowait(event)
+
+
+class Zygote:
+    """One running zygote; made by ``start``."""
+
+    def __init__(self, process: Process, control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+        self._frames = Frames()
+        self._decoder = msgspec.msgpack.Decoder(ZygoteReply)
+        self._child_decoder = msgspec.msgpack.Decoder(ParserReply)
+        self._children: dict[int, Child] = {}
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_lost = False
+        asyncio.get_running_loop().add_reader(control.fileno(), self._hear)
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Start the process; it is ready a second later, ``begin`` waits for that."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "longscroll.documents.child",
+                str(theirs.fileno()),
+                str(os.getpid()),
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # an interrupt at the terminal is the service's to handle
+                env=_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        return cls(process, ours)
+
+    async def begin(self, task: ParseTask, *, file: int, artifact: int) -> Child:
+        """Give a file and an artifact to a new child; both descriptors stay the caller's.
+
+        Raises:
+            ZygoteLost: there is none to take it.
+        """
+        try:
+            async with asyncio.timeout(_READY_WITHIN_S):
+                await asyncio.shield(self._ready)
+        except TimeoutError as error:
+            raise ZygoteLost from error
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        child = Child(task.task, ours)
+        self._children[task.task] = child
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._hear_child, child)
+        with theirs:
+            self._send(frame(task), [file, artifact, theirs.fileno()])
+        return child
+
+    def kill(self, child: Child) -> None:
+        """End a child; harmless when it has ended."""
+        if child.task in self._children and not self.is_lost:
+            self._send(frame(KillTask(task=child.task)), [])
+
+    async def close(self) -> None:
+        """End the process and all children."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        self._lose()
+
+    def _send(self, data: bytes, descriptors: list[int]) -> None:
+        """Send an order; a zygote that leaves a whole buffer of them unread is as good as lost."""
+        try:
+            n_sent = socket.send_fds(self._control, [data], descriptors)
+        except OSError:
+            n_sent = 0
+        if n_sent < len(data):
+            self._lose()
+            raise ZygoteLost
+
+    def _hear(self) -> None:
+        data = _receive(self._control)
+        if data is None:
+            return
+        for body in self._frames.feed(data):
+            reply = self._decoder.decode(body)
+            if isinstance(reply, ZygoteReady):
+                self._ready.set_result(None)
+            else:
+                self._children[reply.task].ended = reply
+                self._settle(self._children[reply.task])
+        if not data:
+            self._lose()
+
+    def _hear_child(self, child: Child) -> None:
+        data = _receive(child.stream)
+        if data is None:
+            return
+        try:
+            for body in child.frames.feed(data):
+                child.put(self._child_decoder.decode(body))
+        except msgspec.DecodeError:  # not the words of our program any more
+            self.kill(child)
+            data = b""
+        if not data:
+            self._close_stream(child)
+            self._settle(child)
+
+    def _settle(self, child: Child) -> None:
+        """Say that a child ended once its stream is at its end too, so that this comes last."""
+        if child.ended is not None and child.stream.fileno() < 0:
+            del self._children[child.task]
+            child.put(child.ended)
+
+    def _lose(self) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        asyncio.get_running_loop().remove_reader(self._control.fileno())
+        self._control.close()
+        if not self._ready.done():
+            self._ready.set_exception(ZygoteLost())
+            self._ready.exception()  # it may be that nobody waits
+        for child in self._children.values():
+            self._close_stream(child)
+            child.put(None)
+        self._children.clear()
+
+    def _close_stream(self, child: Child) -> None:
+        if child.stream.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(child.stream.fileno())
+            child.stream.close()
+
+
+def _receive(stream: socket.socket) -> bytes | None:
+    """Read what is there: None when nothing is, nothing at the end."""
+    try:
+        return stream.recv(_READ_BYTES)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

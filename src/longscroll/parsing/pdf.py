@@ -1,0 +1,293 @@
+"""PDF through PDFium, page by page: text, printed labels, the outline's headings, where each character came from.
+
+The only module that speaks PDFium's raw interface. Knows no storage and no process. PDFium is not thread-safe: one
+parse at a time in a process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import re
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from longscroll.errors import DocumentError, DocumentErrorKind
+from longscroll.parsing.base import NO_TEXT, Heading, OriginRun, Page, PageQuality
+
+MAX_PAGES = 15_000
+_MAX_BOOKMARKS = 20_000
+_MAX_LEVEL = 16
+_MAX_NUMBER_CHARS = 16  # "Chapter 12: " before a title in the text that the outline does not repeat
+_MIN_BROKEN_CHARS = 8  # the least that the first line of a title in two lines must have of it
+_HYPHEN = "\ufffe"
+_MARK = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufeff\uffff\ufffe]")
+_WORD_BEFORE = re.compile(r"\S{1,64}\Z")
+_NOT_A_PLAIN_WORD = re.compile(r"[/\\._@:=0-9]|[A-Z]\Z")
+_UNKNOWN_GLYPHS = re.compile("[\ufffd\ue000-\uf8ff]")
+_MAX_UNKNOWN_SHARE = 0.3
+_LOCKED = {
+    pdfium.FPDF_ERR_PASSWORD: "This PDF needs a password to be read; upload a copy that is not protected.",
+    pdfium.FPDF_ERR_SECURITY: "This PDF is protected, a password is needed; upload a copy that is not protected.",
+}
+
+
+class _Bookmark(NamedTuple):
+    level: int
+    title: str
+
+
+def parse_pdf(stream: BinaryIO, filename: str, *, max_pages: int = MAX_PAGES) -> Iterator[Page]:  # noqa: ARG001 - Parser
+    """Yield the pages of a PDF. See ``Parser``; memory stays that of one page whatever the file's size."""
+    if stream.seek(0, 2) == 0:
+        raise DocumentError(DocumentErrorKind.BLANK, NO_TEXT)
+    # Never closed by hand: PDFium reads from the map as long as the array lives.
+    content = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+    document = pdfium.FPDF_LoadMemDocument64(content.ctypes.data, content.size, None)
+    if not document:
+        raise _open_error(pdfium.FPDF_GetLastError())
+    try:
+        n_pages = pdfium.FPDF_GetPageCount(document)
+        if n_pages > max_pages:
+            raise DocumentError(
+                DocumentErrorKind.TOO_MANY_PAGES, f"This PDF has {n_pages} pages; at most {max_pages} can be read."
+            )
+        if n_pages < 1:
+            raise DocumentError(DocumentErrorKind.CORRUPT, "This PDF is damaged: it has no pages.")
+        yield from _pages(document, n_pages)
+    finally:
+        pdfium.FPDF_CloseDocument(document)
+
+
+def _open_error(code: int) -> DocumentError:
+    if code in _LOCKED:
+        return DocumentError(DocumentErrorKind.ENCRYPTED, _LOCKED[code])
+    return DocumentError(DocumentErrorKind.CORRUPT, "This PDF is damaged and cannot be opened.")
+
+
+def _pages(document: pdfium.FPDF_DOCUMENT, n_pages: int) -> Iterator[Page]:
+    outline = _outline(document)
+    for index in range(n_pages):
+        text, origin, quality = _read_page(document, index)
+        yield Page(
+            number=index + 1,
+            label=_label(document, index),
+            text=text,
+            headings=_place(outline.get(index, ()), text),
+            origin=origin,
+            quality=quality,
+            progress=(index + 1, n_pages),
+        )
+
+
+def _read_page(document: pdfium.FPDF_DOCUMENT, index: int) -> tuple[str, tuple[OriginRun, ...], PageQuality]:
+    page = pdfium.FPDF_LoadPage(document, index)
+    if not page:
+        return "", (), "unreadable"
+    text_page = pdfium.FPDFText_LoadPage(page)
+    text, origin = _read_text(text_page) if text_page else ("", ())
+    quality = _quality(page, text)
+    if text_page:
+        pdfium.FPDFText_ClosePage(text_page)
+    pdfium.FPDF_ClosePage(page)
+    return text, origin, quality
+
+
+def _read_text(text_page: pdfium.FPDF_TEXTPAGE) -> tuple[str, tuple[OriginRun, ...]]:
+    n_chars = pdfium.FPDFText_CountChars(text_page)
+    if n_chars <= 0:
+        return "", ()
+    buffer = (ctypes.c_ushort * (2 * n_chars + 1))()  # twice: a ligature may be one character and two letters
+    n_units = max(0, pdfium.FPDFText_GetText(text_page, 0, n_chars, buffer) - 1)
+    raw = str(memoryview(buffer).cast("B")[: 2 * n_units], "utf-16-le", "replace")
+    text, runs = clean(raw)
+    if n_chars != len(raw):
+        runs = _through_skipped_chars(text_page, runs, raw=raw, is_wide=n_units != len(raw))
+    return text, tuple(runs)
+
+
+def clean(raw: str) -> tuple[str, list[OriginRun]]:
+    r"""Turn PDFium's text of a page into ours, with the way back.
+
+    Line ends become ``\n``; control characters and marks that are no text go. A word that was hyphenated at the end of
+    a line is joined; its hyphen stays where it is part of the word, as far as the neighbors tell (``MS-DOS``).
+    """
+    lines = raw.split("\r\n")
+    runs: list[OriginRun] = []
+    n_written = n_read = 0
+    has_marks = _MARK.search(raw) is not None
+    for number, line in enumerate(lines):
+        n_line = len(line) + 1  # the line end stands for its carriage return
+        if has_marks and _MARK.search(line):
+            lines[number], marked_runs = _clean_line(line + "\r")
+            runs += [OriginRun(n_written + run.offset, n_read + run.source, run.length) for run in marked_runs]
+            n_written += len(lines[number]) + 1
+        else:
+            runs.append(OriginRun(n_written, n_read, n_line))
+            n_written += n_line
+        n_read += n_line + 1
+    last = runs.pop()  # nothing stands for a line end after the last line
+    if last.length > 1:
+        runs.append(OriginRun(last.offset, last.source, last.length - 1))
+    return "\n".join(lines), runs
+
+
+def _clean_line(line: str) -> tuple[str, list[OriginRun]]:
+    """Clean one line that ends in a carriage return; the runs cover that too, the text leaves it out."""
+    parts: list[str] = []
+    runs: list[OriginRun] = []
+    n_written = start = 0
+    for match in _MARK.finditer(line, 0, len(line) - 1):
+        found = match.start()
+        kept = line[start:found] + _replacement(line, found)
+        if kept:
+            parts.append(kept)
+            runs.append(OriginRun(n_written, start, len(kept)))
+            n_written += len(kept)
+        start = found + 1
+    parts.append(line[start:-1])
+    runs.append(OriginRun(n_written, start, len(line) - start))
+    return "".join(parts), runs
+
+
+def _replacement(line: str, found: int) -> str:
+    """Return what stands for the mark at ``found``: one character or none."""
+    if line[found] != _HYPHEN:
+        return ""
+    before = _WORD_BEFORE.search(line, max(0, found - 64), found)
+    is_plain_word = before is not None and not _NOT_A_PLAIN_WORD.search(before.group())
+    return "" if is_plain_word and line[found + 1].islower() else "-"
+
+
+def _through_skipped_chars(
+    text_page: pdfium.FPDF_TEXTPAGE, runs: Sequence[OriginRun], *, raw: str, is_wide: bool
+) -> list[OriginRun]:
+    """Turn positions in PDFium's text into its character indexes, which also count characters without any text."""
+
+    def char_index(position: int) -> int:
+        if is_wide:  # there PDFium counts a pair of surrogates as two
+            position += sum(char > "\uffff" for char in raw[:position])
+        return int(pdfium.FPDFText_GetCharIndexFromTextIndex(text_page, position))
+
+    mapped: list[OriginRun] = []
+    pending = [(run.offset, run.source, run.length) for run in reversed(runs)]
+    while pending:
+        offset, start, length = pending.pop()
+        first, last = char_index(start), char_index(start + length - 1)
+        if first >= 0 and last - first == length - 1:
+            _extend(mapped, OriginRun(offset, first, length))
+        elif length > 1:
+            half = length // 2
+            pending.append((offset + half, start + half, length - half))
+            pending.append((offset, start, half))
+    return mapped
+
+
+def _extend(runs: list[OriginRun], run: OriginRun) -> None:
+    last = runs[-1] if runs else None
+    if last is not None and (last.offset + last.length, last.source + last.length) == (run.offset, run.source):
+        runs[-1] = OriginRun(last.offset, last.source, last.length + run.length)
+    else:
+        runs.append(run)
+
+
+def _quality(page: pdfium.FPDF_PAGE, text: str) -> PageQuality:
+    if not text or text.isspace():
+        return "unreadable" if _has_picture(page) else "text"
+    n_unknown = len(_UNKNOWN_GLYPHS.findall(text)) if _UNKNOWN_GLYPHS.search(text) else 0
+    return "unreadable" if n_unknown > _MAX_UNKNOWN_SHARE * len(text) else "text"
+
+
+def _has_picture(page: pdfium.FPDF_PAGE) -> bool:
+    n_objects = min(pdfium.FPDFPage_CountObjects(page), 1000)
+    kinds = {pdfium.FPDFPageObj_GetType(pdfium.FPDFPage_GetObject(page, index)) for index in range(n_objects)}
+    return bool(kinds & {pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM})
+
+
+def _label(document: pdfium.FPDF_DOCUMENT, index: int) -> str | None:
+    buffer = ctypes.create_string_buffer(128)
+    n_bytes = pdfium.FPDF_GetPageLabel(document, index, buffer, len(buffer))
+    label = buffer.raw[: n_bytes - 2].decode("utf-16-le", "replace") if 2 < n_bytes <= len(buffer) else ""
+    return _one_line(label) or None
+
+
+def _outline(document: pdfium.FPDF_DOCUMENT) -> dict[int, list[_Bookmark]]:
+    """Return the bookmarks by the index of the page they lead to, in outline order; a circle is walked once."""
+    found: dict[int, list[_Bookmark]] = {}
+    seen: set[int] = set()
+    pending = [(1, pdfium.FPDFBookmark_GetFirstChild(document, None))]
+    while pending and len(seen) < _MAX_BOOKMARKS:
+        level, bookmark = pending.pop()
+        address = ctypes.cast(bookmark, ctypes.c_void_p).value
+        if address is None or address in seen or level > _MAX_LEVEL:
+            continue
+        seen.add(address)
+        destination = pdfium.FPDFBookmark_GetDest(document, bookmark)
+        page_index = pdfium.FPDFDest_GetDestPageIndex(document, destination) if destination else -1
+        title = _title(bookmark)
+        if title and page_index >= 0:
+            found.setdefault(page_index, []).append(_Bookmark(level, title))
+        pending.append((level, pdfium.FPDFBookmark_GetNextSibling(document, bookmark)))
+        pending.append((level + 1, pdfium.FPDFBookmark_GetFirstChild(document, bookmark)))
+    return found
+
+
+def _title(bookmark: pdfium.FPDF_BOOKMARK) -> str:
+    n_bytes = pdfium.FPDFBookmark_GetTitle(bookmark, None, 0)
+    if not 2 < n_bytes <= 4096:
+        return ""
+    buffer = ctypes.create_string_buffer(n_bytes)
+    pdfium.FPDFBookmark_GetTitle(bookmark, buffer, n_bytes)
+    return _one_line(buffer.raw[: n_bytes - 2].decode("utf-16-le", "replace"))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_MARK.sub(" ", text).split())
+
+
+def _place(bookmarks: Sequence[_Bookmark], text: str) -> tuple[Heading, ...]:
+    """Put each bookmark where its title stands on the page, or at the last one's place where it is not found."""
+    if not bookmarks:
+        return ()
+    headings = []
+    offset = 0
+    for level, title in bookmarks:
+        found = _find_title(text, title, offset)
+        offset = found if found >= 0 else offset
+        headings.append(Heading(offset, level, title))
+    return tuple(headings)
+
+
+def _find_title(text: str, title: str, start: int) -> int:
+    """Return where ``title`` stands from ``start`` on, a line of its own preferred, or -1.
+
+    A line of its own may begin with a number that the outline does not repeat, and may be spaced or broken differently.
+    """
+    found = text.find(title, start)
+    while found >= 0:
+        line_start = text.rfind("\n", 0, found) + 1
+        stop = found + len(title)
+        if _is_number(text[line_start:found]) and not text[stop : stop + 2].split("\n")[0].strip():
+            return line_start
+        found = text.find(title, stop)
+    spaced = _find_spaced_title(text, "".join(title.split()), start)
+    return spaced if spaced >= 0 else text.find(title, start)
+
+
+def _is_number(prefix: str) -> bool:
+    """Tell whether what stands before a title in its line only counts it: ``2.1``, ``Chapter 12:``, 第三章, nothing."""
+    return len(prefix) <= _MAX_NUMBER_CHARS and (not prefix.strip() or any(char.isnumeric() for char in prefix))
+
+
+def _find_spaced_title(text: str, squeezed: str, start: int) -> int:
+    line_start = start
+    while 0 <= line_start < len(text):
+        line_stop = text.find("\n", line_start)
+        line = "".join(text[line_start : line_stop if line_stop >= 0 else len(text)].split())
+        if line and (line.startswith(squeezed) or (len(line) >= _MIN_BROKEN_CHARS and squeezed.startswith(line))):
+            return line_start
+        line_start = line_stop + 1 if line_stop >= 0 else -1
+    return -1
