@@ -1,4 +1,4 @@
-"""What an engine is: it gets a question, numbered evidence and a budget, and writes. It never sees a document or a file.
+"""What an engine is: it gets a question, numbered evidence and a budget, and writes. It never sees a document.
 
 ``reading`` makes a Prompt; an engine streams Text, Mark and EngineFinish. An engine that only writes text (every model
 server) leaves its citations as ``[n]`` in the text; ``reading.cite`` turns them into Marks. One that knows exactly what
@@ -15,6 +15,15 @@ from msgspec import Struct
 from longscroll.types import Message, Sampling, Span
 
 
+class Place(Struct, frozen=True, kw_only=True):
+    """Where text from ``offset`` (in the document) on stands, up to the next place."""
+
+    offset: int
+    page: int | None = None  # physical, from 1
+    page_label: str | None = None
+    section: str | None = None
+
+
 class Passage(Struct, frozen=True, kw_only=True):
     """A stretch of one document, as evidence: the text and where it stands."""
 
@@ -27,10 +36,21 @@ class Passage(Struct, frozen=True, kw_only=True):
     pages: tuple[int, ...] | None
     page_label: str | None
     section: str | None
+    places: tuple[Place, ...] = ()  # ascending; what page and section each part of the passage is on
     score: float = 0.0
 
 
 PlanKind = Literal["none", "whole", "lookup", "digest"]
+
+
+class DocumentFacts(Struct, frozen=True, kw_only=True):
+    """What a document is, for the opening line of a summary."""
+
+    document: int  # position among the conversation's documents, from 0
+    filename: str | None
+    title: str | None
+    n_pages: int | None
+    n_tokens: int
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -45,6 +65,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     term_weights: dict[str, float] = {}  # question term → idf over the conversation's files
     n_tokens_read: int = 0
     n_tokens_total: int = 0
+    documents: tuple[DocumentFacts, ...] = ()
 
 
 class Prompt(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,279 @@
+"""The engine without weights: it answers with the sentences of the evidence, each with the exact span it stands at.
+
+Owns the shape of such an answer. Knows no document and no file, only the evidence of its prompt; choosing sentences is
+CPU work, so ``compose`` is pure and runs wherever the caller's ``run`` takes it. The same prompt gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from itertools import groupby
+
+from msgspec import Struct
+
+from longscroll.engines.answer_types import short_answer
+from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Evidence, Mark, Passage, Prompt, Text
+from longscroll.engines.phrases import PHRASES, Language, Phrases, in_brackets, opening, page_place
+from longscroll.engines.scoring import Question, Scored, score_sentences
+from longscroll.engines.sentences import cjk_share, one_line, sentence_spans
+from longscroll.engines.terms import is_cjk
+from longscroll.tokens import TokenCounter
+from longscroll.types import Sampling, Span
+
+Part = Text | Mark
+
+N_PASSAGES_READ = 16
+"""Best passages whose sentences are scored."""
+N_QUOTES = 3
+DIVERSITY = 0.3  # 1 - lambda of MMR
+MIN_RELATIVE_SCORE = 0.35  # a further quote is worth reading when it scores this share of the first
+MAX_QUOTE = 600
+"""Characters of a quote that are shown; the citation's span stays whole."""
+
+
+class Composition(Struct, frozen=True, kw_only=True):
+    """A whole answer: text and marks in order."""
+
+    parts: tuple[Part, ...]
+    abstained: bool = False
+
+
+class Extractive:
+    """Answers by quoting; ``run`` composes in another process, ``counter`` keeps answers within max_tokens."""
+
+    context_window: int | None = None
+    writes_marks = False
+
+    def __init__(self, run: Callable[[Prompt], Awaitable[Composition]], counter: TokenCounter) -> None:
+        self._run = run
+        self._counter = counter
+
+    async def generate(self, prompt: Prompt) -> AsyncIterator[EngineEvent]:
+        """Write the answer part by part; see Engine."""
+        composition = await self._run(prompt)
+        parts, reason = limit(composition.parts, prompt.sampling, self._counter)
+        for part in parts:
+            yield part
+        n_output = self._counter.count("".join(part.text for part in parts if isinstance(part, Text)))
+        usage = EngineUsage(n_input_tokens=prompt.evidence.n_tokens_read, n_output_tokens=n_output)
+        yield EngineFinish(reason, usage, composition.abstained)
+
+
+def compose(prompt: Prompt) -> Composition:
+    """Write the whole answer to a prompt; 2–15 ms of CPU."""
+    words, evidence = PHRASES[prompt.language], prompt.evidence
+    if evidence.plan == "none":
+        return Composition(parts=(Text(words.no_documents),))
+    if evidence.plan == "digest":
+        return Composition(parts=tuple(_summary(evidence, prompt.language)))
+    question = Question(prompt.question, evidence.term_weights)
+    ranked = score_sentences(question, _best_first(evidence)[:N_PASSAGES_READ])
+    if not ranked or not evidence.is_covered:
+        return Composition(parts=tuple(_abstention(prompt, ranked)), abstained=True)
+    return Composition(parts=tuple(_answer(prompt, ranked, words)))
+
+
+def limit(parts: Sequence[Part], sampling: Sampling, counter: TokenCounter) -> tuple[list[Part], str]:
+    """Cut an answer at the first stop string and at ``max_tokens`` tokens, marks included; says which ended it."""
+    shown = _until_stop(parts, sampling.stop)
+    if sampling.max_tokens is None:
+        return shown, "stop"
+    kept: list[Part] = []
+    written, numbers = "", dict[tuple[int, Span | None], int]()
+    for part in shown:
+        more = (
+            part.text
+            if isinstance(part, Text)
+            else f"[{numbers.setdefault((part.number, part.span), len(numbers) + 1)}]"
+        )
+        if counter.count(written + more) > sampling.max_tokens:
+            if isinstance(part, Text):
+                kept.append(Text(_longest_prefix(written, more, sampling.max_tokens, counter)))
+            return [part for part in kept if part != Text("")], "length"
+        kept.append(part)
+        written += more
+    return kept, "stop"
+
+
+def _until_stop(parts: Sequence[Part], stops: tuple[str, ...]) -> list[Part]:
+    written = "".join(part.text for part in parts if isinstance(part, Text))
+    found = [at for stop in stops if stop and (at := written.find(stop)) >= 0]
+    if not found:
+        return list(parts)
+    room, kept = min(found), list[Part]()
+    for part in parts:
+        if isinstance(part, Mark):
+            kept.append(part)
+            continue
+        kept.append(Text(part.text[:room]))
+        room -= len(part.text)
+        if room <= 0:
+            break
+    return [part for part in kept if part != Text("")]
+
+
+def _longest_prefix(written: str, more: str, n_tokens: int, counter: TokenCounter) -> str:
+    low, high = 0, len(more)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if counter.count(written + more[:middle]) <= n_tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return more[:low]
+
+
+def _best_first(evidence: Evidence) -> list[Passage]:
+    if not evidence.ranking:
+        return sorted(evidence.passages, key=lambda passage: -passage.score)
+    by_number = {passage.number: passage for passage in evidence.passages}
+    return [by_number[number] for number in evidence.ranking]
+
+
+def _answer(prompt: Prompt, ranked: Sequence[Scored], words: Phrases) -> Iterable[Part]:
+    """The short answer where there is one, the best sentence, then what else is worth reading."""
+    first, *others = choose_quotes(ranked)
+    short = short_answer(prompt.question, one_line(first.text))
+    if short:
+        yield Text(f"{short} ")
+        yield Mark(first.passage.number, quote_span(first))
+        yield Text("\n\n")
+    yield from _quote(first.passage, quote_span(first), prompt)
+    if others:
+        yield Text(f"\n\n{words.also}\n")
+        yield from _bullets(((quote.passage, quote_span(quote)) for quote in others), prompt)
+
+
+def _abstention(prompt: Prompt, ranked: Sequence[Scored]) -> Iterable[Part]:
+    words = PHRASES[prompt.language]
+    yield Text(words.not_found)
+    if _is_other_language(prompt):
+        yield Text(f" {words.other_language}" if prompt.language == "en" else words.other_language)
+    if ranked:
+        yield Text(f"\n\n{words.closest}\n")
+        yield from _bullets(((quote.passage, quote_span(quote)) for quote in choose_quotes(ranked)), prompt)
+
+
+def _summary(evidence: Evidence, language: Language) -> Iterable[Part]:
+    """One line on what each document is, then its sections with quotes."""
+    words = PHRASES[language]
+    if not evidence.passages:
+        yield Text(words.no_text)
+        return
+    facts = {document.document: document for document in evidence.documents}
+    many = len(facts) > 1
+    quoted = 0
+    for document, passages in groupby(evidence.passages, key=lambda passage: passage.document):
+        if quoted:
+            yield Text("\n\n")
+        if document in facts:
+            shown = opening(facts[document], language)
+            yield Text(
+                f"**{shown}**\n\n" if many else f"{shown}{'。' if language == 'zh' else '. '}{words.spans_whole}\n\n"
+            )
+        yield from _sections(list(passages), language, is_nested=many)
+        quoted += 1
+    if len(facts) > quoted:
+        yield Text("\n\n" + words.not_shown.format(n=len(facts) - quoted))
+
+
+def _sections(passages: Sequence[Passage], language: Language, *, is_nested: bool) -> Iterable[Part]:
+    is_first = True
+    for section, members in groupby(passages, key=lambda passage: passage.section):
+        if not is_first:
+            yield Text("\n" if is_nested else "\n\n")
+        is_first = False
+        if section:
+            title = one_line(section)
+            yield Text(f"*{title}*\n" if is_nested else f"**{title}**\n")
+        for i, passage in enumerate(members):
+            yield Text("\n- " if i else "- ")
+            yield from _quoted(passage, passage.span, _pages_of(passage, passage.span, language), language)
+
+
+def _bullets(quotes: Iterable[tuple[Passage, Span]], prompt: Prompt) -> Iterable[Part]:
+    for passage, span in quotes:
+        yield Text("\n- ")
+        yield from _quote(passage, span, prompt)
+
+
+def _quote(passage: Passage, span: Span, prompt: Prompt) -> Iterable[Part]:
+    """Quote a span with its place: the file's name where there are several, and pages or else the section."""
+    language = prompt.language
+    many = len({document.document for document in prompt.evidence.documents} | {passage.document}) > 1
+    pages = _pages_of(passage, span, language)
+    parts = (passage.filename if many and passage.filename else "", pages or one_line(passage.section or ""))
+    place = ("，" if language == "zh" else ", ").join(part for part in parts if part)
+    yield from _quoted(passage, span, place, language)
+
+
+def _quoted(passage: Passage, span: Span, place: str, language: Language) -> Iterable[Part]:
+    base = passage.span[0]
+    text = one_line(passage.text[span[0] - base : span[1] - base])
+    if len(text) > MAX_QUOTE:
+        text = text[:MAX_QUOTE].rstrip() + "…"
+    yield Text(f"{_in_quotes(text)}{in_brackets(place, language)} ")
+    yield Mark(passage.number, span)
+
+
+def _in_quotes(text: str) -> str:
+    if text[0] in "“「『" and text[-1] in "”」』":
+        return text
+    return f"「{text}」" if is_cjk(text[0]) and ("“" in text or "”" in text) else f"“{text}”"
+
+
+def _pages_of(passage: Passage, span: Span, language: Language) -> str:
+    inside = [place for place in passage.places if place.offset < span[1]]
+    first = max((i for i, place in enumerate(inside) if place.offset <= span[0]), default=0)
+    pages = tuple(sorted({place.page for place in inside[first:] if place.page is not None}))
+    pages = pages or passage.pages or ()
+    return page_place(pages, language) if pages else ""
+
+
+def choose_quotes(ranked: Sequence[Scored]) -> list[Scored]:
+    """Choose the best sentence and up to two more that say something else (MMR); none that repeats another."""
+    chosen = [ranked[0]]
+    rest = [quote for quote in ranked[1:] if quote.score >= MIN_RELATIVE_SCORE * ranked[0].score]
+    while rest and len(chosen) < N_QUOTES:
+        best = max(rest, key=lambda quote: (1 - DIVERSITY) * quote.score - DIVERSITY * _likeness(quote, chosen))
+        rest.remove(best)
+        if one_line(best.text) not in {one_line(quote.text) for quote in chosen}:
+            chosen.append(best)
+    return chosen
+
+
+def _likeness(quote: Scored, chosen: Sequence[Scored]) -> float:
+    """How much of a sentence is said already: shared words, by the smaller one."""
+    own = set(one_line(quote.text).lower().split()) if not is_cjk(quote.text) else set(quote.text)
+    best = 0.0
+    for other in chosen:
+        words = set(one_line(other.text).lower().split()) if not is_cjk(other.text) else set(other.text)
+        best = max(best, len(own & words) / max(1, min(len(own), len(words))))
+    return best * chosen[0].score
+
+
+_POINTS_BACK = (
+    "he ", "she ", "it ", "they ", "this ", "these ", "his ", "her ", "its ", "their ", "that ", "however, ",
+    "他", "她", "它", "该", "其", "此", "这",
+)  # fmt: skip
+
+
+def quote_span(quote: Scored) -> Span:
+    """The span to quote: one that begins with a pronoun takes along the sentence before, which says who is meant."""
+    text = quote.passage.text
+    start, stop = quote.start, quote.stop
+    if quote.features.before > 0 and text[start : start + 12].lower().startswith(_POINTS_BACK):
+        earlier = [span for span in sentence_spans(text[:start]) if "\n\n" not in text[span[1] : start]]
+        if earlier and stop - earlier[-1][0] <= MAX_QUOTE:
+            start = earlier[-1][0]
+    base = quote.passage.span[0]
+    return base + start, base + stop
+
+
+def _is_other_language(prompt: Prompt) -> bool:
+    """Tell whether question and documents are written in different scripts."""
+    passages = prompt.evidence.passages[:4]
+    if not passages:
+        return False
+    share = sum(cjk_share(passage.text[:1000]) for passage in passages) / len(passages)
+    return share < 0.1 if prompt.language == "zh" else share > 0.5

@@ -1,0 +1,38 @@
+"""A clock that stands still, and a store of keys that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from factories.storage import NOON
+from longscroll.storage.base import Key
+from longscroll.storage.memory import MemoryKeys
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class CountingKeys(MemoryKeys):
+    """The memory twin, which counts look-ups and can be told to do something in the middle of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_lookups = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    async def find_key(self, digest: bytes) -> Key | None:
+        self.n_lookups += 1
+        found = await super().find_key(digest)
+        self.meanwhile()
+        return found

@@ -1,0 +1,122 @@
+"""Scripted answers: a chat service that does what the question's script says and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from longscroll.errors import EngineOverloaded, FileNotParsed, InvalidFile, ModelUnavailable
+from longscroll.types import (
+    Annotation,
+    ChatEvent,
+    ChatRequest,
+    Citation,
+    Delta,
+    Finish,
+    Progress,
+    Report,
+    SourceReport,
+    Usage,
+)
+
+Step = ChatEvent | Exception | float
+"""An event to yield, an error to raise, or seconds to be silent."""
+
+SILENCE = 60.0
+
+
+def pieces(*texts: str, n_input: int = 5) -> list[Step]:
+    """Return one Delta per text; every text counts as one token."""
+    return [Delta(text=text, n_input_tokens=n_input, n_output_tokens=n) for n, text in enumerate(texts, 1)]
+
+
+def finish(n_output: int, *, n_input: int = 5, **fields: Any) -> Finish:
+    """Return the end of an answer by the model that was asked, unless ``model_served`` says another."""
+    usage = Usage(n_input_tokens=n_input, n_output_tokens=n_output, n_read_tokens=n_input)
+    standard: dict[str, Any] = {"reason": "stop", "usage": usage, "model_served": "qwen-long"}
+    return Finish(**(standard | fields))
+
+
+def annotation(start: int, number: int) -> Annotation:
+    """Return a mark ``[n]`` at ``start`` that cites the second page of a report."""
+    citation = Citation(
+        number=number,
+        file_id="file-fe-3f0c9a4be1d24c7ea58b90d1",
+        document=0,
+        filename="年报.pdf",
+        pages=(2,),
+        page_label="ii",
+        section=None,
+        span=(10, 14),
+        quote="三十天内",
+    )
+    return Annotation(start_index=start, end_index=start + 3, citation=citation)
+
+
+REPORT = Report(
+    plan="lookup",
+    plan_reason="the documents are longer than the window",
+    abstained=False,
+    coverage=0.75,
+    n_tokens_read=900,
+    n_tokens_not_read=100,
+    sources=(SourceReport(document=0, file_id=None, filename=None, n_tokens=1000, n_tokens_read=900),),
+    model_served="qwen-long",
+)
+
+CITED: list[Step] = [
+    *pieces("付款期限是三十天", n_input=9),
+    Delta(text="[1]", annotations=(annotation(8, 1),), n_input_tokens=9, n_output_tokens=2),
+    Delta(text="。", n_input_tokens=9, n_output_tokens=3),
+    finish(3, n_input=9, report=REPORT),
+]
+
+SCRIPTS: Mapping[str, Sequence[Step]] = {
+    "你好": [*pieces("你", "好"), finish(2)],
+    "reports": [*pieces("报告", "讨论"), finish(2)],
+    "cited": CITED,
+    "separators": [*pieces("a\u0085b\u2028c\u2029d\ud800e"), finish(1)],
+    "nothing": [finish(0)],
+    "cut": [*pieces("a"), finish(1, reason="length")],
+    "substitute": [*pieces("a"), finish(1, model_served="other-model")],
+    "estimated": [
+        *pieces("a"),
+        finish(1, usage=Usage(n_input_tokens=5, n_output_tokens=1, is_estimated=True)),
+    ],
+    "slow": [Progress(stage="parsing"), 0.35, *pieces("a"), 0.35, *pieces("b"), finish(2)],
+    "hang": [Progress(stage="reading"), SILENCE],
+    "hang later": [*pieces("a"), SILENCE],
+    "bad file": [InvalidFile("file-fe-XXX")],
+    "pending": [FileNotParsed("file-fe-XXX")],
+    "overloaded later": [*pieces("a"), EngineOverloaded("busy", retry_after_s=3)],
+    "bug": [RuntimeError("a secret of ours")],
+    "bug later": [*pieces("a"), RuntimeError("a secret of ours")],
+    "late refusal": [0.35, InvalidFile("file-fe-XXX")],
+    "no weights": [ModelUnavailable("Run `longscroll models pull chatyuan-large-v2`.")],
+    "long": [*pieces(*(f"word{n} " for n in range(2000))), finish(2000)],
+}
+
+
+class ScriptedAnswers:
+    """``ChatService.answer`` by script; the last user turn names it. Any other question is answered with itself."""
+
+    def __init__(self) -> None:
+        self.requests: list[ChatRequest] = []
+        self.n_cancelled = 0
+
+    async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """Play the script."""
+        self.requests.append(request)
+        question = next(message.content for message in reversed(request.messages) if message.role == "user")
+        try:
+            for step in SCRIPTS.get(question, [*pieces(question), finish(1)]):
+                if isinstance(step, float):
+                    await asyncio.sleep(step)
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    yield step
+        except asyncio.CancelledError:
+            self.n_cancelled += 1
+            raise

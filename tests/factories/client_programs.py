@@ -1,0 +1,103 @@
+"""Unchanged clients against a real service: the programs of `tests/clients/programs/`, and curl.
+
+Owns how a program is started in the virtual environment of a client set and how its JSON lines are read. Knows nothing
+of what a program asks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factories.running import RunningService
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "tests" / "clients" / "programs"
+DOCUMENTS = ROOT / "tests" / "documents"
+
+Lines = list[dict[str, Any]]
+
+
+def run_program(service: RunningService, client_set: str, program: Path, *arguments: str | Path) -> Lines:
+    """Run a program with the Python of a client set and return the JSON objects that it printed."""
+    python = ROOT / f".venv-clients-{client_set}" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"{python.parent.parent.name} is missing: `make test` makes it")
+    command = [python, program, *arguments]
+    done = subprocess.run(command, env=client_environment(service), capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, f"{program.name} with {client_set}:\n{done.stdout}\n{done.stderr}"
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def client_environment(service: RunningService) -> dict[str, str]:
+    """Return the variables that point the clients at the service, without those a developer may have set."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "DASHSCOPE_"))}
+    return ours | {
+        "DASHSCOPE_API_KEY": service.key,
+        "DASHSCOPE_HTTP_BASE_URL": f"{service.url}/api/v1",
+        "NO_PROXY": "*",
+        "PYTHONUTF8": "1",
+    }
+
+
+def results(lines: Lines) -> dict[str, Any]:
+    """Return the lines of a program that names its results, as one mapping."""
+    return {name: value for line in lines for name, value in line.items()}
+
+
+def curl(*arguments: str, data: bytes | None = None) -> bytes:
+    """Run curl, give it ``data`` on standard input, and return its standard output."""
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "60", *arguments]
+    done = subprocess.run(command, input=data, capture_output=True, timeout=90)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One reply as curl saw it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON; it must say that it is."""
+        assert self.headers["content-type"].startswith("application/json"), self
+        return json.loads(self.body)
+
+    def frames(self) -> list[bytes]:
+        """Return the frames of an event stream, each without its empty line; the last one must have had one too."""
+        assert self.headers["content-type"] == "text/event-stream;charset=UTF-8", self
+        *frames, rest = self.body.split(b"\n\n")
+        assert rest == b"", rest
+        return frames
+
+    def events(self) -> list[Any]:
+        """Return the JSON of the frames that carry some, in order."""
+        lines = [line for frame in self.frames() for line in frame.split(b"\n")]
+        data = [line.removeprefix(b"data:").strip() for line in lines if line.startswith(b"data:")]
+        return [json.loads(item) for item in data if item != b"[DONE]"]
+
+
+def exchange(*arguments: str, data: bytes | None = None) -> Exchange:
+    """Run curl and return status, headers and body."""
+    head, _, body = curl("--include", "--no-buffer", *arguments, data=data).partition(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 100"):
+        head, _, body = body.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return Exchange(int(status_line.split()[1]), headers, body)
+
+
+def post(service: RunningService, path: str, body: object, *arguments: str) -> Exchange:
+    """Post JSON with the service's key; further arguments go to curl, and a header among them wins."""
+    key = ("--header", f"Authorization: Bearer {service.key}", "--header", "Content-Type: application/json")
+    data = json.dumps(body, ensure_ascii=False).encode()
+    return exchange(*key, *arguments, "--data-binary", "@-", f"{service.url}{path}", data=data)
