@@ -1,4 +1,4 @@
-"""The messages between the service and its reader processes: one place, one struct each, msgpack with a length in front."""
+"""The messages between the service and its reader processes: one struct each, msgpack with a length in front."""
 
 from __future__ import annotations
 
