@@ -1,0 +1,245 @@
+"""POST …/text-generation/generation: a body to a ChatRequest, events to frames or to one body (PROTOCOL.md §3).
+
+Knows neither documents nor engines; the words of errors are in ``errors``.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from longscroll.errors import AsyncNotSupported, InvalidParameter, MissingInput
+from longscroll.protocols.admission import read_body
+from longscroll.protocols.answers import Answering, WholeAnswer, collect, substitute
+from longscroll.protocols.conversation import WireMessage, to_messages
+from longscroll.protocols.dashscope.errors import error_frame
+from longscroll.protocols.dashscope.schema import (
+    FrameChoice,
+    FrameMessage,
+    FrameText,
+    FrameUsage,
+    Generation,
+    GenerationInput,
+    GenerationParameters,
+    GenerationRequest,
+    MessageOutput,
+    PromptTokensDetails,
+    WholeChoice,
+    WholeMessage,
+    WholeText,
+    WholeUsage,
+)
+from longscroll.protocols.encoding import encode, escape
+from longscroll.protocols.exchange import Answer, EventStream, Reply, Request, json_reply
+from longscroll.protocols.extensions import Options, render_annotations, render_report
+from longscroll.protocols.options import ProtocolOptions
+from longscroll.protocols.parameters import check, check_response_format, to_sampling
+from longscroll.services.models import ModelCatalog
+from longscroll.types import Annotation, ChatEvent, ChatRequest, Delta, Finish, Message, Usage
+
+HEARTBEAT = b":keep-alive\n\n"
+
+NO_TURN = 'Either "prompt" or "messages" must exist and cannot both be none'
+ENCRYPTED = "Encrypted input is not supported."
+
+_MESSAGE_MODELS = ("qwen-long", "qwen-doc")
+"""Beginnings of the names whose default format is ``message`` (§3.2)."""
+
+_HEAD = b"id:%d\nevent:result\n:HTTP_STATUS/200\ndata:"
+_NUMBERS = b'"total_tokens":%d,"input_tokens":%d,"output_tokens":%d'
+
+_decoder = msgspec.json.Decoder(GenerationRequest)
+
+
+class Shape(Struct, frozen=True, kw_only=True):
+    """How one request wants its answer."""
+
+    model: str
+    is_message: bool
+    is_incremental: bool
+    has_usage: bool
+
+
+class TextGeneration:
+    """The handler of the native surface's generation endpoint."""
+
+    def __init__(self, answer: Answering, catalog: ModelCatalog, options: ProtocolOptions) -> None:
+        self._answer = answer
+        self._catalog = catalog
+        self._reports_chatyuan = options.chatyuan_usage
+
+    async def generate(self, request: Request) -> Answer:
+        """Answer a prompt or messages, streamed if a header says so; errors are raised in the order of §9.1."""
+        if _is_enabled(request, b"x-dashscope-async"):
+            raise AsyncNotSupported("Current user api does not support asynchronous calls.")
+        model, body = await read_body(request, _decoder, self._catalog)
+        if request.header(b"x-dashscope-encryptionkey"):
+            raise InvalidParameter(ENCRYPTED, param="input")
+        if body.input is None:
+            raise MissingInput
+        parameters = body.parameters or GenerationParameters()
+        shape = Shape(
+            model=model,
+            is_message=(parameters.result_format or _default_format(model)) == "message",
+            is_incremental=bool(parameters.incremental_output),
+            has_usage=self._reports_chatyuan or not model.startswith("chatyuan"),
+        )
+        events = self._answer(_to_chat_request(request, model, body.input, parameters))
+        if not wants_stream(request):
+            return _whole(request, shape, await collect(events))
+        renderer = FrameRenderer(request, shape)
+        return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=HEARTBEAT)
+
+
+class FrameRenderer:
+    """Renders the frames of one stream; a plain piece of text costs a template and an escape.
+
+    Cumulative streams repeat all text so far; what is repeated is kept escaped, so a frame costs a copy.
+    """
+
+    def __init__(self, request: Request, shape: Shape) -> None:
+        self._request = request
+        self._shape = shape
+        self._n_frames = 0
+        self._text = ""  # all text so far, cumulative streams only
+        self._escaped = b""  # the same, as it stands in JSON
+        self._annotations: tuple[Annotation, ...] = ()
+        template = encode(self._generation("", "null", FrameUsage(0, 0, 0)))
+        before, content, after = template.partition(b'"content":"' if shape.is_message else b'"text":"')
+        self._before = before + content
+        self._between, _, self._after = after.partition(_NUMBERS % (0, 0, 0))
+
+    def render(self, event: ChatEvent) -> bytes:
+        """Return the frame of an event; progress has none here, the writer's comments keep the stream alive."""
+        if isinstance(event, Delta):
+            return self._delta(event)
+        return self._last(event) if isinstance(event, Finish) else b""
+
+    def fail(self, error: Exception) -> bytes:
+        """Return the frame that ends the stream with an error."""
+        return error_frame(self._request, error, number=self._n_frames + 1)
+
+    def _delta(self, event: Delta) -> bytes:
+        if not event.text and not event.annotations:
+            return b""
+        escaped = escape(event.text)
+        if self._shape.is_incremental:
+            self._annotations = event.annotations
+            text = event.text
+        else:
+            self._annotations += event.annotations
+            self._text += event.text
+            self._escaped += escaped
+            text, escaped = self._text, self._escaped
+        numbers = (event.n_input_tokens + event.n_output_tokens, event.n_input_tokens, event.n_output_tokens)
+        if self._annotations or not self._shape.has_usage:
+            return self._frame(self._generation(text, "null", FrameUsage(*numbers)))
+        self._n_frames += 1
+        head = _HEAD % self._n_frames
+        return b"".join((head, self._before, escaped, self._between, _NUMBERS % numbers, self._after, b"\n\n"))
+
+    def _last(self, event: Finish) -> bytes:
+        if self._shape.is_incremental:
+            self._annotations = ()
+        usage = event.usage
+        frame_usage = FrameUsage(
+            usage.n_input_tokens + usage.n_output_tokens,
+            usage.n_input_tokens,
+            usage.n_output_tokens,
+            _details(usage, self._shape),
+            True if usage.is_estimated else UNSET,
+        )
+        return self._frame(self._generation(self._text, event.reason, frame_usage, finish=event))
+
+    def _frame(self, generation: Generation) -> bytes:
+        self._n_frames += 1
+        return (_HEAD % self._n_frames) + encode(generation) + b"\n\n"
+
+    def _generation(self, text: str, reason: str, usage: FrameUsage, *, finish: Finish | None = None) -> Generation:
+        annotations = render_annotations(self._annotations)
+        output: FrameText | MessageOutput = FrameText(reason, text, annotations)
+        if self._shape.is_message:
+            output = MessageOutput((FrameChoice(FrameMessage(text, annotations=annotations), reason),))
+        return Generation(
+            output=output,
+            usage=usage if self._shape.has_usage else UNSET,
+            request_id=self._request.id,
+            model_served=UNSET if finish is None else substitute(finish, self._shape.model),
+            longscroll=UNSET if finish is None else render_report(finish.report),
+        )
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether a header asks for events; each of the two does it alone (§2.1)."""
+    return _is_enabled(request, b"x-dashscope-sse") or "text/event-stream" in (request.header(b"accept") or "").lower()
+
+
+def _is_enabled(request: Request, header: bytes) -> bool:
+    return (request.header(header) or "").strip().lower() == "enable"
+
+
+def _default_format(model: str) -> str:
+    return "message" if model.startswith(_MESSAGE_MODELS) else "text"
+
+
+def _to_chat_request(
+    request: Request, model: str, given: GenerationInput, parameters: GenerationParameters
+) -> ChatRequest:
+    check(parameters)
+    messages = _messages(given)
+    check_response_format(parameters, (message.content for message in messages))
+    extension = parameters.longscroll or Options()
+    return ChatRequest(
+        workspace=request.principal.workspace,
+        request_id=request.id,
+        model=model,
+        messages=messages,
+        sampling=to_sampling(parameters),
+        citations=extension.citations,
+        wants_report=extension.report,
+    )
+
+
+def _messages(given: GenerationInput) -> tuple[Message, ...]:
+    """Return the turns of a request: ``messages`` win over ``history``, a prompt is the last user turn of either."""
+    turns = given.messages
+    if turns is None:
+        turns = []
+        for turn in given.history or ():
+            turns += [WireMessage(role="user", content=turn.user)] if turn.user else []
+            turns += [WireMessage(role="assistant", content=turn.bot)] if turn.bot else []
+        if not turns and not given.prompt:
+            raise InvalidParameter(NO_TURN, param="input")
+    elif not turns:
+        return to_messages(turns)
+    if given.prompt:
+        turns = [*turns, WireMessage(role="user", content=given.prompt)]
+    return to_messages(turns)
+
+
+def _whole(request: Request, shape: Shape, answer: WholeAnswer) -> Reply:
+    finish, usage = answer.finish, answer.finish.usage
+    annotations = render_annotations(answer.annotations)
+    output: WholeText | MessageOutput = WholeText(answer.text, finish.reason, annotations)
+    if shape.is_message:
+        output = MessageOutput((WholeChoice(finish.reason, WholeMessage("assistant", answer.text, annotations)),))
+    whole_usage = WholeUsage(
+        usage.n_input_tokens,
+        usage.n_output_tokens,
+        usage.n_input_tokens + usage.n_output_tokens,
+        _details(usage, shape),
+        True if usage.is_estimated else UNSET,
+    )
+    return json_reply(
+        Generation(
+            output=output,
+            usage=whole_usage if shape.has_usage else UNSET,
+            request_id=request.id,
+            model_served=substitute(finish, shape.model),
+            longscroll=render_report(finish.report),
+        )
+    )
+
+
+def _details(usage: Usage, shape: Shape) -> PromptTokensDetails | UnsetType:
+    return PromptTokensDetails(usage.n_cached_tokens, usage.n_read_tokens) if shape.is_message else UNSET

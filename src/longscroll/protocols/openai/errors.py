@@ -1,0 +1,133 @@
+"""How the OpenAI-compatible surface says no: one row per class of error (PROTOCOL.md §4.4, §9.1).
+
+A test walks the tree of errors and fails on a class without a row.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct
+
+from longscroll import errors
+from longscroll.protocols.encoding import INVALID_BODY, encode
+from longscroll.protocols.exchange import Headers, Reply, Request
+from longscroll.protocols.openai.schema import ErrorBody, ErrorDetails
+
+INVALID = "invalid_request_error"
+
+
+class Row(Struct, frozen=True):
+    """Status, code, type and words of one class of error; ``message`` None: the error's own."""
+
+    status: int
+    code: str
+    type: str
+    message: str | None = None
+    param: str | None = None
+    retry_after_s: int | None = None
+
+
+_PARAMETER = Row(400, "invalid_parameter_error", INVALID)
+_TOO_LARGE = "Payload Too Large."
+_INTERNAL = Row(
+    500,
+    "internal_error",
+    "internal_error",
+    "An internal error has occured, please try again later or contact service support.",
+)
+_ALGORITHM = Row(
+    500,
+    "internal_error",
+    "internal_error",
+    "An internal error has occured during execution, please try again later or contact service support.",
+)
+
+ROWS: dict[type[Exception], Row] = {
+    errors.LongscrollError: _INTERNAL,
+    errors.RequestError: Row(400, INVALID, INVALID),
+    errors.InvalidBody: Row(400, INVALID, INVALID),
+    errors.InvalidParameter: _PARAMETER,
+    errors.MissingModel: Row(400, INVALID, INVALID),
+    errors.MissingInput: _PARAMETER,
+    errors.IllegalInput: _PARAMETER,
+    errors.BodyTooLarge: Row(413, "BadRequest.TooLarge", INVALID, _TOO_LARGE),
+    errors.BodyTimeout: Row(408, "request_timeout", "request_timeout", "Request timed out, please try again later."),
+    errors.UploadTooLarge: Row(400, "BadRequest.TooLarge", INVALID, _TOO_LARGE, param="file"),
+    errors.UploadAborted: Row(400, INVALID, INVALID, INVALID_BODY),
+    errors.Unauthenticated: Row(401, "invalid_api_key", INVALID, "Incorrect API key provided."),
+    errors.AccessDenied: Row(403, "access_denied", "access_denied", "Access denied."),
+    errors.ModelAccessDenied: Row(403, "Model.AccessDenied", "Model.AccessDenied", "Model access denied."),
+    errors.AsyncNotSupported: Row(
+        403, "access_denied", "access_denied", "Current user api does not support asynchronous calls."
+    ),
+    errors.UnsupportedOperation: Row(
+        400, "UnsupportedOperation", INVALID, "The operation is unsupported on the referee object."
+    ),
+    errors.QuotaExceeded: _PARAMETER,
+    errors.ModelNotFound: Row(404, "model_not_found", INVALID, param="model"),
+    errors.ModelNotSupported: Row(404, "model_not_supported", INVALID, param="model"),
+    errors.PathNotFound: Row(404, "not_found", INVALID, "Not found!"),
+    errors.MethodNotSupported: _PARAMETER,
+    errors.FileNotFound: Row(404, "file_not_found", INVALID, param="id"),
+    errors.ConversationError: _PARAMETER,
+    errors.InvalidFile: _PARAMETER,
+    errors.FileGone: _PARAMETER,
+    errors.FileNotParsed: Row(400, "invalid_parameter_error", INVALID, retry_after_s=2),
+    errors.FileUnreadable: _PARAMETER,
+    errors.TooManyFiles: _PARAMETER,
+    errors.InputTooLong: _PARAMETER,
+    errors.DocumentError: _PARAMETER,
+    errors.ArtifactError: _INTERNAL,
+    errors.EngineError: _ALGORITHM,
+    errors.ModelUnavailable: Row(503, "model_unavailable", "model_unavailable", retry_after_s=5),
+    errors.EngineFailed: _ALGORITHM,
+    errors.EngineTimeout: Row(500, "request_timeout", "request_timeout", "Request timed out, please try again later."),
+    errors.EngineRefused: _PARAMETER,
+    errors.EngineOverloaded: Row(
+        503,
+        "model_serving_error",
+        "model_serving_error",
+        "Too many requests. Your requests are being throttled due to system capacity limits. Please try again later.",
+        retry_after_s=1,
+    ),
+    errors.Overloaded: Row(
+        429,
+        "Throttling",
+        "Throttling",
+        "Too many requests in route. Please try again later.",
+        retry_after_s=1,
+    ),
+    errors.StorageFull: Row(
+        500, "internal_error", "internal_error", "An system error has occured, please try again later."
+    ),
+}
+
+
+def refuse(request: Request, error: Exception) -> Reply:
+    """Return the response for an error before the first byte of an answer."""
+    row = _row(error)
+    headers: Headers = ()
+    if row.retry_after_s is not None:
+        headers = ((b"retry-after", str(getattr(error, "retry_after_s", row.retry_after_s)).encode()),)
+    return Reply(status=row.status, body=encode(error_body(request, error)), headers=headers)
+
+
+def error_frame(request: Request, error: Exception) -> bytes:
+    """Return the frame that ends a stream; no ``event`` line, or openai 1.0.0 takes it for a good end (§4.4)."""
+    return b"data: " + encode(error_body(request, error)) + b"\n\n"
+
+
+def error_body(request: Request, error: Exception) -> ErrorBody:
+    """Return the JSON of an error."""
+    row = _row(error)
+    details = ErrorDetails(
+        code=row.code,
+        param=getattr(error, "param", None) or row.param,
+        message=str(error) if row.message is None else row.message,
+        type=row.type,
+    )
+    is_chat = request.route is not None and request.route.path.endswith("/chat/completions")
+    return ErrorBody(error=details, id=f"chatcmpl-{request.id}" if is_chat else UNSET, request_id=request.id)
+
+
+def _row(error: Exception) -> Row:
+    return next((ROWS[kind] for kind in type(error).__mro__ if kind in ROWS), _INTERNAL)

@@ -1,0 +1,18 @@
+"""The options of the wire: caps and clocks of the boundary, switches of the surfaces. Knows no other part's options."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ProtocolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the boundary enforces and which of two documented behaviors a surface shows."""
+
+    max_body_bytes: int = 16 << 20  # of a JSON body
+    body_silence_s: float = 60.0  # how long the next piece of a body may take
+    first_heartbeat_s: float = 10.0  # silence before a stream commits to status 200
+    heartbeat_s: float = 15.0  # silence between later comment frames
+    legacy_null_string: bool = False  # compat: "null" instead of null in running chunks
+    chatyuan_usage: bool = True  # native: report the usage of chatyuan models
+    content_of_files: bool = True  # compat: GET /files/{id}/content returns the text
+    utc_offset_hours: int = 8  # zone of dates that the file endpoints read and write without one
