@@ -1,1 +1,231 @@
-"""Files as clients see them: upload, get, list, delete, read back. The only place that orders quota → store → enqueue."""
+"""Files as clients see them: upload, get, list, delete, read back.
+
+The only place that orders quota → store → enqueue. Knows no wire format and no parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from longscroll.documents.artifact import Artifact
+from longscroll.documents.ingest import ARTIFACT, BYTES, Ingest
+from longscroll.errors import (
+    FileNotFound,
+    FileNotParsed,
+    FileUnreadable,
+    QuotaExceeded,
+    StorageFull,
+    UploadTooLarge,
+)
+from longscroll.storage.base import BlobStore, FileFilter, FileStore, blob_prefix
+from longscroll.types import File, FileStatus, Progress
+
+_BLOCK_BYTES = 1 << 20
+
+
+class FileOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[files]`` section: what one workspace may hold."""
+
+    max_files: int = 10_000
+    max_bytes: int = 107_374_182_400
+    max_file_bytes: int = 157_286_400
+
+
+class Upload:
+    """One upload under way: bytes go to a staged file and a running SHA-256, in a thread, a block at a time."""
+
+    def __init__(self, service: FileService, workspace: str, *, with_md5: bool) -> None:
+        self._service = service
+        self._workspace = workspace
+        self._path = service.blobs.staging_path()
+        self._file = self._path.open("wb", buffering=0)
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
+        self._pending: list[bytes] = []
+        self._n_pending_bytes = 0
+        self.size_bytes = 0
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            UploadTooLarge: more bytes came than a file may have.
+            StorageFull: no space is left.
+        """
+        self.size_bytes += len(data)
+        if self.size_bytes > self._service.options.max_file_bytes:
+            raise UploadTooLarge("Payload Too Large.")
+        self._pending.append(data)
+        self._n_pending_bytes += len(data)
+        if self._n_pending_bytes >= _BLOCK_BYTES:
+            await self._flush()
+
+    async def commit(self, *, filename: str, purpose: str, description: str = "") -> File:
+        """Make the upload a file of the workspace; bytes and row are durable when it returns.
+
+        Raises:
+            QuotaExceeded: the workspace may not hold it.
+            StorageFull: no space is left.
+        """
+        await self._flush()
+        self._file.close()
+        return await self._service.store(
+            self._path,
+            File(
+                workspace=self._workspace,
+                id=f"file-fe-{secrets.token_hex(12)}",
+                filename=filename,
+                purpose=purpose,
+                description=description,
+                size_bytes=self.size_bytes,
+                sha256=self._sha256.hexdigest(),
+                md5=base64.b64encode(self._md5.digest()).decode() if self._md5 else "",
+                created_at=self._service.now(),
+            ),
+        )
+
+    async def discard(self) -> None:
+        """Forget the upload; nothing of it stays. Harmless after ``commit``."""
+        self._file.close()
+        await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+    async def _flush(self) -> None:
+        if self._pending:
+            block, self._pending, self._n_pending_bytes = b"".join(self._pending), [], 0
+            await asyncio.get_running_loop().run_in_executor(self._service.threads, self._append, block)
+
+    def _append(self, block: bytes) -> None:
+        self._sha256.update(block)
+        if self._md5:
+            self._md5.update(block)
+        view = memoryview(block)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            raise StorageFull("No space is left to store the file.") from error
+
+
+class FileService:
+    """The use cases of files, for every surface and for the commands."""
+
+    def __init__(
+        self, files: FileStore, blobs: BlobStore, ingest: Ingest, options: FileOptions, *, now: Callable[[], datetime]
+    ) -> None:
+        self.files = files
+        self.blobs = blobs
+        self.options = options
+        self.now = now
+        self.threads = ThreadPoolExecutor(4, thread_name_prefix="upload")
+        self._ingest = ingest
+
+    async def begin(self, workspace: str, *, with_md5: bool = False) -> Upload:
+        """Begin an upload.
+
+        Raises:
+            QuotaExceeded: the workspace is full already.
+        """
+        await self._check_quota(workspace, size_bytes=0)
+        return Upload(self, workspace, with_md5=with_md5)
+
+    async def store(self, staged: Path, file: File) -> File:
+        """Keep a staged upload as ``file`` and queue it for ingestion; called by ``Upload.commit``."""
+        await self._check_quota(file.workspace, size_bytes=file.size_bytes)
+        await self.blobs.adopt(staged, blob_prefix(file.workspace, file.id) + BYTES)
+        stored = await self.files.add(file)
+        self._ingest.notify()
+        return stored
+
+    async def get(self, workspace: str, file_id: str) -> File:
+        """Return a file of the workspace.
+
+        Raises:
+            FileNotFound: there is none of that id, or it is another workspace's.
+        """
+        file = await self.files.get(workspace, file_id)
+        if file is None:
+            raise FileNotFound(file_id)
+        return file
+
+    async def page(
+        self, workspace: str, *, which: FileFilter, after: str | None, limit: int, ascending: bool = False
+    ) -> tuple[list[File], bool]:
+        """List files by cursor; see ``FileStore.page``."""
+        return await self.files.page(workspace, which=which, after=after, limit=limit, ascending=ascending)
+
+    async def numbered_page(self, workspace: str, *, number: int, size: int) -> tuple[list[File], int]:
+        """List files by page number; see ``FileStore.numbered_page``."""
+        return await self.files.numbered_page(workspace, number=number, size=size)
+
+    async def delete(self, workspace: str, file_id: str) -> None:
+        """Delete a file: invisible at once, its bytes and all that was made of them gone when it returns.
+
+        Raises:
+            FileNotFound: there is none of that id, or it is another workspace's.
+        """
+        if not await self.files.mark_deleting(workspace, file_id):
+            raise FileNotFound(file_id)
+        await self._ingest.cancel(workspace, file_id)
+        await self._erase(workspace, file_id)
+
+    async def content(self, workspace: str, file_id: str) -> AsyncGenerator[bytes, None]:
+        """Stream the text of a processed file, UTF-8.
+
+        Raises:
+            FileNotFound: there is none of that id, or it is another workspace's.
+            FileNotParsed: the text is not there yet.
+            FileUnreadable: parsing ended in an error.
+        """
+        file = await self.get(workspace, file_id)
+        if file.error_kind is not None:
+            raise FileUnreadable(file_id, file.error_kind)
+        if file.status != FileStatus.PROCESSED:
+            raise FileNotParsed(file_id)
+        path = await self.blobs.local_path(blob_prefix(workspace, file_id) + ARTIFACT)
+        if path is None:
+            raise FileNotFound(file_id)
+        return _stream_text(await asyncio.to_thread(Artifact.open, path))
+
+    def progress(self, workspace: str, file_id: str) -> Progress | None:
+        """Return how far the parse of a file is, when it is under way in this process."""
+        return self._ingest.progress(workspace, file_id)
+
+    async def recover(self) -> None:
+        """Finish what a crash left: deletions that were begun, uploads whose row was never written."""
+        for file in await self.files.being_deleted():
+            await self._erase(file.workspace, file.id)
+        for workspace, file_id in {tuple(name.split("/")[1:4:2]) for name in await self.blobs.list_names("w/")}:
+            if await self.files.get(workspace, file_id) is None:
+                await self.blobs.delete_prefix(blob_prefix(workspace, file_id))
+
+    def close(self) -> None:
+        """Stop the upload threads."""
+        self.threads.shutdown()
+
+    async def _erase(self, workspace: str, file_id: str) -> None:
+        await self.blobs.delete_prefix(blob_prefix(workspace, file_id))
+        await self.files.remove(workspace, file_id)
+
+    async def _check_quota(self, workspace: str, *, size_bytes: int) -> None:
+        n_files, n_bytes = await self.files.totals(workspace)
+        if n_files >= self.options.max_files:
+            raise QuotaExceeded("Upload file number exceed limit.")
+        if n_bytes + size_bytes > self.options.max_bytes:
+            raise QuotaExceeded("Upload file capacity exceed limit.")
+
+
+async def _stream_text(artifact: Artifact) -> AsyncGenerator[bytes, None]:
+    try:
+        for block in artifact.iter_text(_BLOCK_BYTES):
+            yield bytes(block)
+    finally:
+        artifact.close()

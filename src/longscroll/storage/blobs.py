@@ -1,4 +1,4 @@
-"""Blobs on the local disk: renamed into place, forced to disk before they are acknowledged.
+"""Blobs on the local disk: renamed into place, forced to disk before they are acknowledged (obstore does not).
 
 Owns the folder ``<root>``: blobs under their names, and under ``staging/`` one locked folder per process that writes.
 Knows no row: what has a blob but no row is swept by ``services.files``.
@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import obstore
-from obstore.exceptions import GenericError
 from obstore.store import LocalStore
 
 from longscroll.errors import StorageFull
@@ -29,7 +28,6 @@ from longscroll.storage.names import check_deletable, check_listable, check_name
 T = TypeVar("T")
 
 N_THREADS = 4
-N_TRIES = 8
 STAGING = "staging"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -42,6 +40,8 @@ class LocalBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        # Whoever makes or removes folders takes a turn: none is swept or pruned between its making and its use.
+        self._folders = FolderLock(root / STAGING)
         self._staging = FolderLock(root / STAGING / secrets.token_hex(8))
         self._store: LocalStore
         self._threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="blobs")
@@ -110,15 +110,10 @@ class LocalBlobs:
 
     def _open(self) -> None:
         with _storage_full():
-            # Under one lock, so that no neighbor sweeps a folder between its making and its locking.
-            entrance = FolderLock(self._root / STAGING)
-            entrance.wait()
-            try:
+            with self._folders.turn():
                 self._sweep_staging()
                 self._staging.acquire()
-            finally:
-                entrance.release()
-            self._store = LocalStore(self._root, automatic_cleanup=True)
+            self._store = LocalStore(self._root)
 
     def _sweep_staging(self) -> None:
         for folder in (self._root / STAGING).iterdir():
@@ -134,14 +129,9 @@ class LocalBlobs:
         target = self._root / name
         with _storage_full():
             _force_to_disk(staged)
-            for n_left in reversed(range(N_TRIES)):
-                try:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    obstore.rename(self._store, str(staged.relative_to(self._root)), name)
-                    break
-                except FileNotFoundError:  # a deletion beside us took the folder that was empty until now
-                    if not n_left or not staged.exists():
-                        raise
+            with self._folders.turn():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                staged.replace(target)
             for folder in (target.parent, *self._folders_above(target.parent)):
                 with suppress(FileNotFoundError):  # deleted again already
                     _force_to_disk(folder)
@@ -150,13 +140,18 @@ class LocalBlobs:
         while names := self._names(prefix):
             with suppress(FileNotFoundError):  # another deletion of the same file was quicker
                 obstore.delete(self._store, names)
-        folder = self._root / prefix
-        for empty, _, _ in os.walk(folder, topdown=False):
-            _remove_if_empty(Path(empty))
-        for above in self._folders_above(folder):
-            if above == self._root or not _remove_if_empty(above):
-                _force_to_disk(above)
-                break
+        with self._folders.turn():
+            survivor = self._prune(self._root / prefix)
+        with suppress(FileNotFoundError):  # pruned in the next turn
+            _force_to_disk(survivor)
+
+    def _prune(self, folder: Path) -> Path:
+        """Remove empty folders in and above ``folder``, and return the first above that stays."""
+        for within, _, _ in os.walk(folder, topdown=False):
+            _remove_if_empty(Path(within))
+        return next(
+            above for above in self._folders_above(folder) if above == self._root or not _remove_if_empty(above)
+        )
 
     def _names(self, prefix: str) -> list[str]:
         return sorted(blob["path"] for block in obstore.list(self._store, prefix) for blob in block)
@@ -196,9 +191,5 @@ def _storage_full() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in NO_SPACE:
-            raise
-        raise StorageFull("No space is left to store the file.") from error
-    except GenericError as error:
-        if f"(os error {errno.ENOSPC})" not in str(error):
             raise
         raise StorageFull("No space is left to store the file.") from error

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,18 +42,10 @@ class FolderLock:
         )
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody holds it."""
-        return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def wait(self) -> None:
-        """Take the lock when its holder gives it back; blocks the thread."""
-        self._lock(fcntl.LOCK_EX)
-
-    def _lock(self, how: int) -> bool:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        """Take the lock if nobody holds it, and leave the process number for who comes next."""
+        descriptor = self._open()
         try:
-            fcntl.flock(descriptor, how)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
@@ -59,6 +53,20 @@ class FolderLock:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         self._descriptor = descriptor
         return True
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the lock and hold it for one block; blocks the thread, and needs no space on the disk."""
+        descriptor = self._open()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return os.open(self.folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
 
     def release(self) -> None:
         """Give the lock back; nothing happens when it is not held."""

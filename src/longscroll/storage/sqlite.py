@@ -7,6 +7,7 @@ same four verbs: ``writing``, ``reading``, ``scrub``, ``close``.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ WRITER_PRAGMAS = (
 )
 READER_PRAGMAS = ("query_only = ON",)
 SCRUB_WAIT_MS = 100
+OPENING_PAUSE_S = 0.01
 
 
 class Sqlite:
@@ -39,12 +41,24 @@ class Sqlite:
         self._writer = self._engine(path, pragmas=WRITER_PRAGMAS, begin="BEGIN IMMEDIATE", n_connections=1)
         self._reader = self._engine(path, pragmas=READER_PRAGMAS, begin="BEGIN", n_connections=n_readers)
         try:
-            with self._writer.connect() as connection:
-                connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+            self._check(until=time.monotonic() + busy_timeout_s)
         except DBAPIError as error:
             self.close()
             reason = str(_meaning(error) or error.orig).rstrip(".")
             raise StartupError(f"{path} cannot be opened as a database: {reason}.") from error
+
+    def _check(self, *, until: float) -> None:
+        """Read a first row. Turning a new file to WAL is the one step that does not wait for a neighbor by itself."""
+        while True:
+            try:
+                with self._writer.connect() as connection:
+                    connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+            except DBAPIError as error:
+                if not isinstance(_meaning(error), Overloaded) or time.monotonic() >= until:
+                    raise
+            else:
+                return
+            time.sleep(OPENING_PAUSE_S)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

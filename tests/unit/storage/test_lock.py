@@ -35,3 +35,11 @@ def test_releasing_twice_is_harmless(tmp_path: Path) -> None:
     lock.release()
     lock.release()
     assert FolderLock(tmp_path).try_acquire()
+
+
+def test_turns_exclude_each_other_and_say_nothing_of_a_holder(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with lock.turn():
+        assert not FolderLock(tmp_path).try_acquire()
+    assert (tmp_path / "lock").read_bytes() == b""
+    assert FolderLock(tmp_path).try_acquire()

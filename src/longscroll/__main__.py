@@ -1,0 +1,5 @@
+"""``python -m longscroll`` is the ``longscroll`` command."""
+
+from longscroll.cli import main
+
+main()

@@ -1,0 +1,119 @@
+"""``longscroll serve``: the service as a process; one line on standard output when it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from longscroll.app import build_application, found_model_servers
+from longscroll.cli.configured import configured
+from longscroll.config import Config
+from longscroll.errors import StartupError
+from longscroll.protocols.asgi import Application
+from longscroll.telemetry import configure_logging
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says when it answers and tells the application when it drains."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        """Serve ``application`` as ``config`` says."""
+        super().__init__(config)
+        self._application = application
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, then print the one line."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise self._application.startup_error or StartupError("The service could not start; see above.") from None
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            host = f"[{host}]" if ":" in host else host
+            sys.stdout.write(f"Longscroll is ready at http://{host}:{port}\n")
+            sys.stdout.flush()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM; they are not raised again at the end: a drained service has ended well."""
+        handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, leave at the second, whichever signals they are."""
+        self._application.drain()
+        if self.should_exit:
+            self.force_exit = True
+        super().handle_exit(sig, frame)
+
+
+def run(
+    config_file: Path | None,
+    data_dir: Path | None,
+    server: dict[str, Any],
+    *,
+    upstream: str | None,
+    upstream_model: str | None,
+) -> None:
+    """Run the service until a signal ends it."""
+    config = configured(config_file, data_dir, server, upstream=upstream, upstream_model=upstream_model)
+    configure_logging(level=config.server.log_level)
+    listener = _listen(config)
+    application = build_application(config)
+    settings = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=300,
+        timeout_graceful_shutdown=int(config.server.drain_s),
+    )
+    uvicorn_server = Server(settings, application)
+    if not config.upstream:
+        _tell_model_servers()
+    uvicorn_server.run(sockets=[listener])
+
+
+def _listen(config: Config) -> socket.socket:
+    """Bind before anything else starts: an address in use is the commonest way to fail."""
+    host, port = config.server.host, config.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartupError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port."
+        ) from error
+    return listener
+
+
+def _tell_model_servers() -> None:
+    for url, names in asyncio.run(found_model_servers()):
+        name = names[0] if names else "NAME"
+        sys.stderr.write(
+            f"A model server answers at {url}. To let it write the answers:\n"
+            f"  longscroll serve --upstream {url} --upstream-model {name}\n"
+        )

@@ -1,0 +1,117 @@
+"""From messages to a conversation: which text is behavior, which a document, which the question.
+
+The rules are PROTOCOL.md §6.1. Knows nothing of files but the form of their references.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from longscroll.errors import InvalidParameter, TooManyFiles
+from longscroll.types import Message
+
+MAX_FILES = 100
+"""File ids that one request may name."""
+
+LONE_SYSTEM_DOCUMENT_TOKENS = 2000
+"""A lone system message longer than this is read as a document, not as behavior."""
+
+_SCHEME = "fileid://"
+_SEPARATORS = re.compile(r"[,;，；\s]+")
+_REFERENCE = re.compile(r"fileid://([^\s,;，；。、)）\]】\"'<>]+)")
+_BARE_ID = re.compile(r"file-[A-Za-z0-9_-]{1,80}")
+
+
+class FileReference(Struct, frozen=True):
+    """A document named by the id of an uploaded file."""
+
+    file_id: str
+
+
+class InlineDocument(Struct, frozen=True):
+    """A document that came as the text of a message."""
+
+    text: str
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """One request, understood: documents in order of first mention, then who says what."""
+
+    behavior: tuple[str, ...]
+    documents: tuple[FileReference | InlineDocument, ...]
+    history: tuple[Message, ...]  # turns before the question; no system message
+    question: str
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """The ids of the referenced files, each once."""
+        return tuple(document.file_id for document in self.documents if isinstance(document, FileReference))
+
+
+def read_conversation(messages: Sequence[Message], *, count: Callable[[str], int]) -> Conversation:
+    """Sort the messages of a request into behavior, documents, history and question.
+
+    Args:
+        messages: the request's messages, in order.
+        count: counts the tokens of a text; called for a lone system message only.
+
+    Raises:
+        InvalidParameter: there is no user turn to answer.
+        TooManyFiles: more than ``MAX_FILES`` ids.
+    """
+    behavior: list[str] = []
+    documents: list[FileReference | InlineDocument] = []
+    turns: list[Message] = []
+    for message in messages:
+        file_ids, rest = split_references(message)
+        documents += [FileReference(file_id) for file_id in file_ids]
+        if message.role != "system":
+            turns.append(Message(role=message.role, content=rest))
+        elif rest and (file_ids or not behavior):
+            behavior.append(rest)
+        elif rest:
+            documents.append(InlineDocument(rest))
+    if _is_lone_document(messages, documents, behavior, count):
+        documents, behavior = [InlineDocument(behavior[0])], []
+    unique = tuple(dict.fromkeys(documents))
+    if sum(isinstance(document, FileReference) for document in unique) > MAX_FILES:
+        raise TooManyFiles
+    question, history = _split_question(turns)
+    return Conversation(behavior=tuple(behavior), documents=unique, history=history, question=question)
+
+
+def split_references(message: Message) -> tuple[list[str], str]:
+    """Return the file ids a message names and the text that is left.
+
+    A system message made of references only may name further ids bare, after a comma. Elsewhere only ``fileid://``
+    names a file; assistant and tool turns name none.
+    """
+    text = message.content
+    if message.role in ("assistant", "tool") or _SCHEME not in text:
+        return list(message.file_ids), text
+    parts = [part for part in _SEPARATORS.split(text.strip()) if part]
+    if parts[0].startswith(_SCHEME) and all(part.startswith(_SCHEME) or _BARE_ID.fullmatch(part) for part in parts):
+        return [*message.file_ids, *(part.removeprefix(_SCHEME) for part in parts)], ""
+    return [*message.file_ids, *_REFERENCE.findall(text)], _REFERENCE.sub("", text).strip()
+
+
+def _is_lone_document(
+    messages: Sequence[Message],
+    documents: Sequence[FileReference | InlineDocument],
+    behavior: Sequence[str],
+    count: Callable[[str], int],
+) -> bool:
+    n_system = sum(message.role == "system" for message in messages)
+    if documents or n_system != 1 or len(behavior) != 1 or len(behavior[0]) <= LONE_SYSTEM_DOCUMENT_TOKENS:
+        return False
+    return count(behavior[0]) > LONE_SYSTEM_DOCUMENT_TOKENS
+
+
+def _split_question(turns: Sequence[Message]) -> tuple[str, tuple[Message, ...]]:
+    for position in range(len(turns) - 1, -1, -1):
+        if turns[position].role == "user":
+            return turns[position].content, tuple(turns[:position]) + tuple(turns[position + 1 :])
+    raise InvalidParameter("The input messages do not contain elements with the role of user.", param="messages")
