@@ -188,6 +188,14 @@ async def test_every_promise_to_the_disk_is_switched_on(tmp_path: Path) -> None:
     }
 
 
+async def test_neighbors_that_open_a_new_database_at_once_all_find_its_tables(tmp_path: Path) -> None:
+    databases = [Database(tmp_path / "longscroll.db") for _ in range(4)]
+    await asyncio.gather(*(database.open() for database in databases))
+    added = [(await database.files.add(make_file())).sequence for database in databases]
+    await asyncio.gather(*(database.close() for database in databases))
+    assert added == [1, 2, 3, 4]
+
+
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "longscroll.db"
     async with Database(path):
