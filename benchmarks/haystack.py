@@ -53,13 +53,22 @@ QUESTIONS = {
 }
 
 
+MEGABYTES = {"en": 43, "zh": 34}
+"""About ten million tokens, the most that one conversation may attach."""
+
+
 def documents(language: str, limit: int) -> Iterator[tuple[str, bytes]]:
+    n_left = MEGABYTES[language] * 1e6
     with lzma.open(EVAL / f"haystack_{language}.jsonl.xz", "rt", encoding="utf-8") as rows:
         for number, line in enumerate(rows):
             if number >= limit:
                 return
             row = json.loads(line)
-            yield f"{row['id']}.txt".replace("/", "_"), row["text"].encode()
+            text = row["text"].encode()
+            n_left -= len(text)
+            if n_left < 0:
+                return
+            yield f"{row['id']}.txt".replace("/", "_"), text
 
 
 def cpu_seconds(root: psutil.Process) -> float:

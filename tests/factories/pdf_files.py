@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _HEAD = b"%PDF-1.5\n"
-_PICTURE = "<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>"
+_PICTURE = (
+    "<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>"
+)
 _LEADING = 16
 
 
@@ -31,10 +33,11 @@ def build_pdf(
     """
     n_pages = len(pages)
     first_page, first_mark = 6, 6 + 2 * n_pages
+    kids = " ".join(f"{first_page + 2 * i} 0 R" for i in range(n_pages))
     labels = f"/PageLabels << /Nums [0 << /S /r /St {first_label} >>] >>" if first_label else ""
     objects = [
         f"<< /Type /Catalog /Pages 2 0 R /Outlines 3 0 R {labels} >>".encode(),
-        f"<< /Type /Pages /Kids [{' '.join(f'{first_page + 2 * i} 0 R' for i in range(n_pages))}] /Count {n_pages} >>".encode(),
+        f"<< /Type /Pages /Kids [{kids}] /Count {n_pages} >>".encode(),
         f"<< /Type /Outlines /Count {len(outline)}{_ends(first_mark, len(outline))} >>".encode(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding"
         + (b" /ToUnicode 5 0 R >>" if glyphs else b" >>"),
@@ -49,12 +52,9 @@ def build_pdf(
             ).encode(),
             _stream(_content(lines, has_picture=has_picture)),
         ]
-    objects += [
-        f"<< /Title ({title}) /Parent 3 0 R /Dest [{first_page + 2 * page} 0 R /Fit]{_siblings(first_mark, i, len(outline))} >>".encode(
-            "latin-1"
-        )
-        for i, (title, page) in enumerate(outline)
-    ]
+    for i, (title, page) in enumerate(outline):
+        place = f"/Parent 3 0 R /Dest [{first_page + 2 * page} 0 R /Fit]{_siblings(first_mark, i, len(outline))}"
+        objects.append(f"<< /Title ({title}) {place} >>".encode("latin-1"))
     return _file([*objects, f"{_PICTURE}\nstream\n0\nendstream".encode()])
 
 

@@ -27,10 +27,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class Server(uvicorn.Server):
     """uvicorn, which says when it answers and tells the application when it drains."""
 
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, *, looks_for_models: bool) -> None:
         """Serve ``application`` as ``config`` says."""
         super().__init__(config)
         self._application = application
+        self._looks_for_models = looks_for_models
+        self._looking: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then print the one line."""
@@ -43,6 +45,8 @@ class Server(uvicorn.Server):
             host = f"[{host}]" if ":" in host else host
             sys.stdout.write(f"Longscroll is ready at http://{host}:{port}\n")
             sys.stdout.flush()
+            if self._looks_for_models:
+                self._looking = asyncio.create_task(_tell_model_servers())
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,9 +92,7 @@ def run(
         timeout_keep_alive=300,
         timeout_graceful_shutdown=int(config.server.drain_s),
     )
-    uvicorn_server = Server(settings, application)
-    if not config.upstream:
-        _tell_model_servers()
+    uvicorn_server = Server(settings, application, looks_for_models=not config.upstream)
     uvicorn_server.run(sockets=[listener])
 
 
@@ -110,8 +112,8 @@ def _listen(config: Config) -> socket.socket:
     return listener
 
 
-def _tell_model_servers() -> None:
-    for url, names in asyncio.run(found_model_servers()):
+async def _tell_model_servers() -> None:
+    for url, names in await found_model_servers():
         name = names[0] if names else "NAME"
         sys.stderr.write(
             f"A model server answers at {url}. To let it write the answers:\n"
