@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ class Example(NamedTuple):
 def examples() -> Iterator[Example]:
     for path in DOCUMENTS:
         blocks = BLOCK.findall(path.read_text(encoding="utf-8")) if path.exists() else []
-        for (kind, language, program), following in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
+        for (kind, language, program), following in pairwise([*blocks, ("", "", "")]):
             if kind == "runs":
                 prints = following[2] if following[0] == "prints" else None
                 yield Example(f"{path.name}: {program[:40]!r}", language, program, prints)
@@ -55,8 +56,9 @@ def examples() -> Iterator[Example]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """Return a service whose data folder is where the documents say it is, in a home folder of its own."""
-    home = tmp_path_factory.mktemp("home")
-    with RunningService(home / ".local" / "share" / "longscroll") as running:
+    share = tmp_path_factory.mktemp("home") / ".local" / "share"
+    share.mkdir(parents=True)
+    with RunningService(share / "longscroll") as running:
         yield running
 
 
@@ -120,8 +122,9 @@ def settings() -> Iterator[tuple[str, str, object]]:
 @pytest.mark.parametrize(("section", "name", "default"), list(settings()))
 def test_every_setting_is_documented_with_its_default(section: str, name: str, default: object) -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    rows = text.partition(f"[{section}]")[2].partition("\n## ")[0]
-    [cell] = re.findall(rf"^\| `{name}` \| ([^|]*) \|", rows, re.MULTILINE)
+    title = re.compile(rf"`\[+{section}\]+`")
+    [rows] = [part for part in text.split("\n## ") if title.search(part.partition("\n")[0])]
+    [cell] = re.findall(rf"^\| `{name}` \|([^|]*)\|", rows, re.MULTILINE)
     if isinstance(default, bool | int | float | str) and default != "":
         assert cell.strip() == f"`{default:g}`" if isinstance(default, float) else f"`{json.dumps(default)}`"
 

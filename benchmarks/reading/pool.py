@@ -10,7 +10,7 @@ import lzma
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from longscroll.documents.artifact import Artifact
 from longscroll.documents.build import build_artifact
@@ -19,8 +19,11 @@ from longscroll.tokens import load_counter
 from longscroll.types import Span
 
 EVAL = Path(__file__).resolve().parents[2] / "../shared/eval"
-CHAPTER_QUESTIONS = {"en": ("squad11_dev_a",), "zh": ("cmrc2018_dev_a", "cmrc2018_trial")}
-PARAGRAPHS_IN_DOCUMENT = 20  # where the data has one paragraph for each title
+ARTICLES = {"en": ("squad11_dev_a",), "zh": ("cmrc2018_dev_a", "cmrc2018_trial")}
+PARAGRAPHS_IN_DOCUMENT = 20  # where an article is one paragraph
+
+
+Paragraph = dict[str, Any]
 
 
 class Question(NamedTuple):
@@ -39,13 +42,13 @@ class Pool(NamedTuple):
     questions: list[Question]
 
 
-def load_pool(language: str, *, n_books: int | None = None) -> Pool:
+def load_pool(language: str) -> Pool:
     """Read books first, articles after them."""
     if not EVAL.is_dir():
         sys.exit(f"The evaluation data is not at {EVAL}.")
-    documents = list(books(language))[:n_books]
+    documents = list(books(language))
     questions: list[Question] = []
-    for name in CHAPTER_QUESTIONS[language]:
+    for name in ARTICLES[language]:
         for paragraphs in _documents_of(name):
             questions += _questions_of(paragraphs, len(documents))
             documents.append("\n\n".join(paragraph["context"] for paragraph in paragraphs))
@@ -73,7 +76,7 @@ def build_pool(documents: list[str], folder: Path) -> list[Artifact]:
     return artifacts
 
 
-def _documents_of(name: str) -> Iterator[list[dict]]:
+def _documents_of(name: str) -> Iterator[list[Paragraph]]:
     with lzma.open(EVAL / f"{name}.json.xz", "rt", encoding="utf-8") as file:
         articles = [article["paragraphs"] for article in json.load(file)["data"]]
     if max(map(len, articles)) > 2:
@@ -84,7 +87,7 @@ def _documents_of(name: str) -> Iterator[list[dict]]:
         yield flat[i : i + PARAGRAPHS_IN_DOCUMENT]
 
 
-def _questions_of(paragraphs: list[dict], document: int) -> Iterator[Question]:
+def _questions_of(paragraphs: list[Paragraph], document: int) -> Iterator[Question]:
     start = 0
     for paragraph in paragraphs:
         stop = start + len(paragraph["context"])

@@ -2,9 +2,9 @@
 
     python benchmarks/serving/streaming.py [--rounds 7] [--deltas 400] [--connections 8]
 
-Both servers run the same source, one delta per turn of the loop, and send the same bytes. Raw ASGI is the least that can be
-written: no key, no watcher, no comment frames, one ``send`` per chunk. Windows are interleaved; CPU is that of all threads
-of the server process, from schedstat; the table shows medians and the range of the paired ratios.
+Both servers run the same source, one delta per turn of the loop, and render the same template. Raw ASGI is the least
+that can be written: no key, no watcher, no comment frames, one ``send`` per chunk. Windows are interleaved; CPU is that
+of all threads of the server process, from schedstat; the table shows medians and the range of the paired ratios.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import uvicorn
 from longscroll.access.keys import Keys
 from longscroll.engines.base import Engine
 from longscroll.protocols.asgi import Application
+from longscroll.protocols.encoding import escape
 from longscroll.protocols.routes import Services
 from longscroll.services.files import FileService
 from longscroll.services.models import Model, ModelCatalog
@@ -44,10 +45,11 @@ BODIES = {
     CHAT: b'{"model":"qwen-long","messages":[{"role":"user","content":"hi"}],"stream":true}',
     GENERATION: b'{"model":"qwen-long","input":{"prompt":"hi"},"parameters":{"incremental_output":true}}',
 }
-FRAME = (
-    b'data: {"choices":[{"delta":{"content":"piece "},"finish_reason":null,"index":0,"logprobs":null}],'
-    b'"object":"chat.completion.chunk","usage":null,"created":1764500000,"system_fingerprint":null,'
-    b'"model":"qwen-long","id":"chatcmpl-5b0a4c1e-6d1f-4f0e-9a55-2f9a2f1f9c10"}\n\n'
+BEFORE = b'data: {"choices":[{"delta":{"content":"'
+AFTER = (
+    b'"},"finish_reason":null,"index":0,"logprobs":null}],"object":"chat.completion.chunk","usage":null,'
+    b'"created":1764500000,"system_fingerprint":null,"model":"qwen-long",'
+    b'"id":"chatcmpl-5b0a4c1e-6d1f-4f0e-9a55-2f9a2f1f9c10"}\n\n'
 )
 ROWS = (("raw ASGI", "raw", CHAT), ("compat chat", "longscroll", CHAT), ("native generation", "longscroll", GENERATION))
 
@@ -68,8 +70,10 @@ def raw_application(n_deltas: int) -> Any:
             pass
         headers = [(b"content-type", b"text/event-stream;charset=UTF-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for _event in source(n_deltas):
-            await send({"type": "http.response.body", "body": FRAME, "more_body": True})
+        async for event in source(n_deltas):
+            if isinstance(event, Delta):
+                frame = BEFORE + escape(event.text) + AFTER
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return application
@@ -155,11 +159,9 @@ def measure(n_rounds: int, n_deltas: int, n_connections: int) -> dict[str, list[
 
 def report(costs: dict[str, list[float]], n_rounds: int, n_deltas: int, n_connections: int) -> None:
     print(f"{n_rounds} rounds, {n_connections} connections, {n_deltas} deltas a stream, one delta a turn of the loop")
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, ",
-        end="",
-    )
-    print(", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "msgspec")))
+    versions = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "msgspec"))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"{machine}, Python {platform.python_version()}, {versions}")
     print(f"\n| {'':18} | CPU us/chunk | raw / this (range) |\n|{'-' * 20}|{'-' * 14}|{'-' * 20}|")
     raw = costs["raw ASGI"]
     for name, values in costs.items():

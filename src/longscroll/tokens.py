@@ -23,7 +23,9 @@ from longscroll.errors import ModelUnavailable
 QWEN_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-PIECE_CHARS = 1 << 20  # a long text is encoded in pieces of this size: bounds memory, not the result
+PIECE_CHARS = 1 << 20  # a long text is encoded in pieces of about this size: bounds memory, not the result
+RUN_CHARS = 1 << 14  # of white space that the encoder is given at once
+SEARCHED_CHARS = 1 << 12  # from the end, for a place where a text can be cut
 CHATML_MESSAGE = 4  # <|im_start|>, the newline after the role, <|im_end|>, the newline after it
 CHATML_TAIL = 3  # <|im_start|>assistant and its newline
 
@@ -66,16 +68,14 @@ class VocabularyCounter:
 
     is_exact = True
 
-    def __init__(self, encoding: tiktoken.Encoding) -> None:
-        self._encoding = encoding
-        sizes = np.zeros(encoding.n_vocab, dtype=np.int64)
-        values = encoding.token_byte_values()
-        sizes[: len(values)] = [len(value) for value in values]
-        self._sizes = sizes
+    def __init__(self, ranks: dict[bytes, int]) -> None:
+        self._encoding = tiktoken.Encoding("qwen", pat_str=QWEN_PATTERN, mergeable_ranks=ranks, special_tokens={})
+        self._sizes = np.zeros(len(ranks), dtype=np.int64)
+        self._sizes[list(ranks.values())] = [len(token) for token in ranks]
 
     def count(self, text: str) -> int:
         """Count one text."""
-        return sum(len(self._encoding.encode_ordinary(_nfc(piece))) for piece in _pieces(text))
+        return sum(len(self._encoding.encode_ordinary(piece)) for piece in _pieces(_nfc(text)))
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Count each of several texts."""
@@ -84,25 +84,28 @@ class VocabularyCounter:
     def count_pieces(self, text: str, stops: Sequence[int]) -> list[int]:
         """Count a text piece by piece; see TokenCounter."""
         normal = _nfc(text)
-        ids = self._encoding.encode_ordinary(normal)
-        starts = np.cumsum(self._sizes[np.array(ids, dtype=np.intp)]) if ids else np.zeros(0, dtype=np.int64)
+        ids = self._encode(normal)
+        if not ids:
+            return [0] * len(stops)
         pieces = [text[start:stop] for start, stop in pairwise((0, *stops))]
-        if normal is not text and len(normal) != len(text):  # composed: each piece is as long as it is by itself
+        if normal is not text:  # each piece is as long as it is composed by itself: off by a mark at the most
             pieces = [_nfc(piece) for piece in pieces]
-        ends = np.cumsum([len(piece.encode("utf-8", "surrogatepass")) for piece in pieces])
-        # Token k begins where token k - 1 ends; the first one begins at 0.
-        n_begun = 1 + np.searchsorted(starts[:-1], ends, side="left") if ids else np.zeros(len(pieces), dtype=np.int64)
-        n_begun[ends == 0] = 0
-        n_begun[-1:] = len(ids)
-        return np.diff(np.minimum(n_begun, len(ids)), prepend=0).tolist()  # type: ignore[no-any-return]
+        ends_of_pieces = np.cumsum([len(piece.encode("utf-8", "surrogatepass")) for piece in pieces])
+        starts_of_tokens = np.cumsum(self._sizes[ids]) - self._sizes[ids]
+        n_begun = np.searchsorted(starts_of_tokens, ends_of_pieces, side="left")
+        n_begun[-1] = len(ids)
+        return np.diff(n_begun, prepend=0).tolist()  # type: ignore[no-any-return]
 
     def encode(self, text: str) -> list[int]:
         """Encode to token ids."""
-        return [token for piece in _pieces(text) for token in self._encoding.encode_ordinary(_nfc(piece))]
+        return self._encode(_nfc(text))
 
     def decode_tokens(self, ids: Sequence[int]) -> list[str]:
         """Decode each id by itself."""
         return [self._encoding.decode_single_token_bytes(i).decode("utf-8", "replace") for i in ids]
+
+    def _encode(self, normal: str) -> list[int]:
+        return [token for piece in _pieces(normal) for token in self._encoding.encode_ordinary(piece)]
 
 
 class EstimatedCounter:
@@ -147,7 +150,7 @@ def load_counter(vocabulary: Path | None = None) -> TokenCounter:
     for line in path.read_bytes().splitlines():
         token, rank = line.split()
         ranks[base64.b64decode(token)] = int(rank)
-    return VocabularyCounter(tiktoken.Encoding("qwen", pat_str=QWEN_PATTERN, mergeable_ranks=ranks, special_tokens={}))
+    return VocabularyCounter(ranks)
 
 
 class RunningCount:
@@ -192,9 +195,10 @@ def settled_length(text: str) -> int:
     """Find the last place where ``text`` can be cut so that the counts of both parts add up, whatever follows; else 0.
 
     Such places are: after a letter before a non-letter; after a digit; after a newline before anything but white space.
-    Combining marks never begin the second part, because NFC could join them to the first.
+    Combining marks never begin the second part, because NFC could join them to the first. Only the last few thousand
+    characters are looked at: text without such a place among them is not language.
     """
-    for i in range(len(text) - 1, 0, -1):
+    for i in range(len(text) - 1, max(0, len(text) - SEARCHED_CHARS), -1):
         if is_stable_cut(text, i):
             return i
     return 0
@@ -211,12 +215,17 @@ def is_stable_cut(text: str, at: int) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
+    """Cut a text into pieces that the encoder can take; their counts add up, except in text that is no language."""
     start = 0
-    while len(text) - start > PIECE_CHARS:
-        # Text without any stable place in a whole piece is not language: its count may then be off by one a piece.
-        stop = start + (settled_length(text[start : start + PIECE_CHARS]) or PIECE_CHARS)
-        yield text[start:stop]
-        start = stop
+    for at in range(RUN_CHARS, len(text), RUN_CHARS):
+        # tiktoken's regular expression overflows its stack on a long run of white space, and that error is a panic.
+        if text[at - RUN_CHARS : at].isspace():
+            yield text[start:at]
+            start = at
+        elif at - start >= PIECE_CHARS:
+            stop = start + (settled_length(text[start:at]) or at - start)
+            yield text[start:stop]
+            start = stop
     yield text[start:] if start else text
 
 

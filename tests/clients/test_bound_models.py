@@ -27,6 +27,10 @@ message = "think long"
 deltas = ["At last."]
 first_delay_s = 26.5
 [[rule]]
+message = "think a while"
+deltas = ["At last."]
+first_delay_s = 11
+[[rule]]
 deltas = ["One ", "two ", "three."]
 """
 CONFIG = """
@@ -160,13 +164,13 @@ def test_a_caller_who_leaves_stops_the_model(
 
 @pytest.mark.item(45, 55)
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [CHAT, NATIVE])
-def test_silence_is_filled_with_comments(bound: RunningService, path: str) -> None:
+@pytest.mark.parametrize(("path", "comment"), [(CHAT, b": keep-alive"), (NATIVE, b":keep-alive")])
+def test_silence_is_filled_with_comments(bound: RunningService, path: str, comment: bytes) -> None:
     body: dict[str, Any] = chat("think long", stream=True)
     if path == NATIVE:
         body = {"model": "scripted", "input": {"prompt": "think long"}}
     frames = post(bound, path, body, *STREAM).frames()
-    assert [frame for frame in frames if frame.startswith(b":")] == [b":keep-alive", b":keep-alive"]
+    assert [frame for frame in frames if frame.startswith(b":")] == [comment] * 2  # after 10 seconds, and 15 later
     assert b"At last." in b"".join(frames)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -83,6 +85,37 @@ def test_a_file_is_read_listed_and_deleted(service: RunningService, handbook_id:
     assert exchange(*key, url).json()["status"] == "processed"
     assert text[start:stop] == annotation["quote"]
     assert annotation["pages"] == [3]
+
+
+@pytest.mark.item(67)
+def test_paging_goes_on_from_its_place_while_uploads_come(service: RunningService) -> None:
+    key = ("-H", f"Authorization: Bearer {service.key}")
+    url = f"{service.url}{FILES}"
+
+    def upload(name: str) -> str:
+        form = ("-F", "purpose=file-extract", "-F", f"file=@-;filename={name}")
+        return str(exchange(*key, *form, url, data=name.encode()).json()["id"])
+
+    old = [upload(f"{n}.txt") for n in range(4)]
+    first = exchange(*key, f"{url}?limit=2").json()
+    upload("later.txt")
+    second = exchange(*key, f"{url}?limit=2&after={first['data'][-1]['id']}").json()
+    assert [file["id"] for page in (first, second) for file in page["data"]] == old[::-1]
+    assert first["has_more"]
+
+
+@pytest.mark.item(71)
+def test_another_workspace_sees_nothing(service: RunningService, handbook_id: str) -> None:
+    command = [sys.executable, "-m", "longscroll", "keys", "create", "--workspace", "other"]
+    made = subprocess.run([*command, "--data-dir", service.data_dir], capture_output=True, text=True, check=True)
+    foreign_key = made.stdout.strip()
+    key = ("-H", f"Authorization: Bearer {foreign_key}")
+    url = f"{service.url}{FILES}"
+    chat = post(service, CHAT, about(handbook_id), key=foreign_key)
+    statuses = [exchange(*key, *method, f"{url}/{handbook_id}").status for method in ((), ("-X", "DELETE"))]
+    assert exchange(*key, url).json()["data"] == []
+    assert statuses == [404, 404]
+    assert (chat.status, chat.json()["error"]["message"]) == (400, f"Invalid file [id:{handbook_id}].")
 
 
 @pytest.mark.item(91)

@@ -84,7 +84,7 @@ SCRIPTS: Mapping[str, Sequence[Step]] = {
         *pieces("a"),
         finish(1, usage=Usage(n_input_tokens=5, n_output_tokens=1, is_estimated=True)),
     ],
-    "slow": [Progress(stage="parsing"), 0.35, *pieces("a"), 0.35, *pieces("b"), finish(2)],
+    "slow": [Progress(stage="parsing"), 0.3, *pieces("a"), 0.25, *pieces("b"), finish(2)],
     "hang": [Progress(stage="reading"), SILENCE],
     "hang later": [*pieces("a"), SILENCE],
     "bad file": [InvalidFile("file-fe-XXX")],
@@ -92,7 +92,7 @@ SCRIPTS: Mapping[str, Sequence[Step]] = {
     "overloaded later": [*pieces("a"), EngineOverloaded("busy", retry_after_s=3)],
     "bug": [RuntimeError("a secret of ours")],
     "bug later": [*pieces("a"), RuntimeError("a secret of ours")],
-    "late refusal": [0.35, InvalidFile("file-fe-XXX")],
+    "late refusal": [0.3, InvalidFile("file-fe-XXX")],
     "no weights": [ModelUnavailable("Run `longscroll models pull chatyuan-large-v2`.")],
     "long": [*pieces(*(f"word{n} " for n in range(2000))), finish(2000)],
 }

@@ -96,8 +96,8 @@ def exchange(*arguments: str, data: bytes | None = None) -> Exchange:
     return Exchange(int(status_line.split()[1]), headers, body)
 
 
-def post(service: RunningService, path: str, body: object, *arguments: str) -> Exchange:
-    """Post JSON with the service's key; further arguments go to curl, and a header among them wins."""
-    key = ("--header", f"Authorization: Bearer {service.key}", "--header", "Content-Type: application/json")
+def post(service: RunningService, path: str, body: object, *arguments: str, key: str | None = None) -> Exchange:
+    """Post JSON with a key, the service's own by default; further arguments go to curl."""
+    headers = ("-H", f"Authorization: Bearer {key or service.key}", "-H", "Content-Type: application/json")
     data = json.dumps(body, ensure_ascii=False).encode()
-    return exchange(*key, *arguments, "--data-binary", "@-", f"{service.url}{path}", data=data)
+    return exchange(*headers, *arguments, "--data-binary", "@-", f"{service.url}{path}", data=data)

@@ -2,7 +2,7 @@
 
 `tests/documents/` holds two sources, an English handbook and a Chinese yearly report, five pages each, every page with
 facts that stand nowhere else. This module owns the bytes made from them: the same on every machine, written there by
-`python -m tests.factories.documents`. It knows nothing of the service that reads them.
+`PYTHONPATH=tests python -m factories.documents`. It knows nothing of the service that reads them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from factories.pdf_files import pdf_file
 
 FOLDER = Path(__file__).parents[1] / "documents"
 
@@ -55,7 +57,7 @@ def build_pdf(title: str, pages: Sequence[Page], *, is_chinese: bool) -> bytes:
             f"/Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * i} 0 R >>"
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
-    return _pdf_file([*objects, *fonts[1:]])
+    return pdf_file([content.encode("latin-1") for content in (*objects, *fonts[1:])])
 
 
 def build_docx(title: str, pages: Sequence[Page]) -> bytes:
@@ -123,18 +125,6 @@ def _pdf_string(text: str, *, is_chinese: bool) -> str:
         return f"<{text.encode('utf-16-be').hex()}>"
     escaped = text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
     return f"({escaped})"
-
-
-def _pdf_file(objects: Sequence[str]) -> bytes:
-    out, offsets = bytearray(b"%PDF-1.5\n"), []
-    for number, content in enumerate(objects, start=1):
-        offsets.append(len(out))
-        out += f"{number} 0 obj\n{content}\nendobj\n".encode("latin-1")
-    start = len(out)
-    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    out += f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R >>\n".encode()
-    return bytes(out + f"startxref\n{start}\n%%EOF\n".encode())
 
 
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'

@@ -55,7 +55,7 @@ def build_pdf(
     for i, (title, page) in enumerate(outline):
         place = f"/Parent 3 0 R /Dest [{first_page + 2 * page} 0 R /Fit]{_siblings(first_mark, i, len(outline))}"
         objects.append(f"<< /Title ({title}) {place} >>".encode("latin-1"))
-    return _file([*objects, f"{_PICTURE}\nstream\n0\nendstream".encode()])
+    return pdf_file([*objects, f"{_PICTURE}\nstream\n0\nendstream".encode()])
 
 
 def _ends(first: int, n_marks: int) -> str:
@@ -85,7 +85,8 @@ def _stream(content: bytes) -> bytes:
     return b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content)
 
 
-def _file(objects: Sequence[bytes]) -> bytes:
+def pdf_file(objects: Sequence[bytes]) -> bytes:
+    """Number the objects, the first of which is the catalog, and put the table of offsets behind them."""
     out, offsets = bytearray(_HEAD), []
     for number, content in enumerate(objects, start=1):
         offsets.append(len(out))

@@ -8,9 +8,33 @@ from longscroll.reading.cite import Citer
 from longscroll.types import Annotation, CitationMode
 from factories.evidences import evidence
 
-PASSAGES = ("Tesla was born in 1856. He died in New York.\nThe end.", "他生于一八五六年。他死于纽约！", "x", "A b, c d; e f.")
+PASSAGES = (
+    "Tesla was born in 1856. He died in New York.\nThe end.",
+    "他生于一八五六年。他死于纽约！",
+    "x",
+    "A b, c d; e f.",
+)
 PIECES = st.sampled_from(
-    ["[1]", "[2]", "[1][2]", " [3, 4]", "【1】", "［２］", "[9]", "[", "]", "[1", "1]", "`", "```", "\n", " ", "  ", ".", "。"]
+    [
+        "[1]",
+        "[2]",
+        "[1][2]",
+        " [3, 4]",
+        "【1】",
+        "［２］",
+        "[9]",
+        "[",
+        "]",
+        "[1",
+        "1]",
+        "`",
+        "```",
+        "\n",
+        " ",
+        "  ",
+        ".",
+        "。",
+    ]
     + ["Tesla died", "他死于纽约", "in 1856", "“born in 1856”", "the end", "\t", "[2024]", "[1-3]"]
 )
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=24).map("".join)

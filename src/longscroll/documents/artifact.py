@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -237,7 +237,7 @@ class Artifact:
     def _outline_offsets(self) -> NDArray[np.int64]:
         return np.array([entry.offset for entry in self.outline], dtype=np.int64)
 
-    def _array(self, name: str, dtype: np.dtype, n: int | None = None) -> NDArray:
+    def _array(self, name: str, dtype: np.dtype[Any], n: int | None = None) -> NDArray[Any]:
         data = self._container.section(name)
         if len(data) % dtype.itemsize or (n is not None and len(data) != n * dtype.itemsize):
             raise ArtifactError(f"The stored document is damaged: section {name} has {len(data)} bytes.")

@@ -39,7 +39,7 @@ def build_artifact(
     details: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> ArtifactMeta:
-    """Write the artifact of a document; pages are joined by a newline where the one before does not end in one.
+    """Write the artifact of a document; a page with a number begins a new line, text without pages is joined as it is.
 
     ``details`` is a sentence for people; without one, unreadable pages are named. ``on_progress(done, total, unit)`` is
     called after each page that says how far it is. Takes 0.6 CPU seconds for a million tokens.
@@ -85,7 +85,7 @@ class _Build:
 
     def add_page(self, page: Page) -> None:
         """Append a page; work is done as soon as there is a block of text."""
-        if not self._ends_line:
+        if page.number is not None and not self._ends_line:
             self._append("\n")
         start = self._n_chars
         self._pages.append((start, page.number or 0, QUALITIES.index(page.quality)))

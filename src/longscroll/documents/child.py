@@ -49,6 +49,7 @@ PROGRESS_EVERY_S = 0.1
 _WRITE_BYTES = 1 << 20
 _N_DESCRIPTORS = 3
 _FIRST_DESCRIPTOR = 3  # after standard input, output and error
+_MAXRSS_BYTES = 1024 if sys.platform == "linux" else 1
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _LATE_MODULES = ("numpy.ma",)  # numpy's set operations import it when they are first called
 _WARM_UP = ("# Warm\n\nThe quick brown fox, 42.\n", "预热：快速的棕色狐狸。\n", "v1.0\n")
@@ -154,11 +155,16 @@ class Zygote:
 
     def _reap(self) -> None:
         while self._tasks:
-            child, status = os.waitpid(-1, os.WNOHANG)
+            child, status, usage = os.wait4(-1, os.WNOHANG)
             if not child:
                 return
-            ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-            self._control.sendall(frame(ChildEnded(task=self._tasks.pop(child), signal=ended_by)))
+            ended = ChildEnded(
+                task=self._tasks.pop(child),
+                signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+                peak_bytes=usage.ru_maxrss * _MAXRSS_BYTES,
+                cpu_s=usage.ru_utime + usage.ru_stime,
+            )
+            self._control.sendall(frame(ended))
 
 
 def run_child(task: ParseTask, descriptors: _Descriptors, counter: TokenCounter) -> NoReturn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from types import TracebackType
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Self
 
 from longscroll.errors import ArtifactError
 
@@ -88,7 +88,7 @@ class SectionWriter:
         self._size += len(data)
         self._crc = zlib.crc32(data, self._crc)
 
-    def __enter__(self) -> SectionWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

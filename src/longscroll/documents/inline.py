@@ -30,12 +30,12 @@ class InlineDocuments:
         Raises:
             DocumentError: the text is blank.
         """
-        key = workspace, hashlib.sha256(text.encode("utf-8", "replace")).digest()
+        key = workspace, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         if key in self._artifacts:
             self._artifacts.move_to_end(key)
             return self._artifacts[key][0]
         out = BytesIO()
-        build_artifact([Page(number=None, text=text)], out, self._counter)
+        build_artifact([Page(number=None, text=_clean(text))], out, self._counter)
         artifact = Artifact.from_buffer(out.getvalue())
         self._keep(key, artifact, out.tell())
         return artifact
@@ -46,3 +46,9 @@ class InlineDocuments:
         while self._n_bytes > self._max_bytes:
             _, (_, n_dropped) = self._artifacts.popitem(last=False)
             self._n_bytes -= n_dropped
+
+
+def _clean(text: str) -> str:
+    """Give a text the form that parsers give: line ends, no NUL and no byte order mark, no half characters."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").replace("\ufeff", "")
+    return lines.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

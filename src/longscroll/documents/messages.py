@@ -23,7 +23,6 @@ class ParseTask(Struct, frozen=True, kw_only=True, tag="parse"):
 
     task: int
     filename: str
-    size_bytes: int
     max_pages: int = 15000
     memory_bytes: int = 352 << 20  # private memory beyond what a child begins with
     artifact_bytes: int = 2 << 30
@@ -47,6 +46,8 @@ class ChildEnded(Struct, frozen=True, kw_only=True, tag="ended"):
 
     task: int
     signal: int | None
+    peak_bytes: int  # the most memory it was resident in, what it shared with the zygote included
+    cpu_s: float
 
 
 class ParseProgress(Struct, frozen=True, kw_only=True, tag="progress"):

@@ -9,7 +9,8 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +49,7 @@ class Parsers:
         self._slots = asyncio.Semaphore(self.n_children)
         self._starting = asyncio.Lock()
         self._zygote: Zygote | None = None
+        self._is_stopped = False
         self._n_tasks = 0
 
     async def start(self) -> None:
@@ -55,8 +57,9 @@ class Parsers:
         await self._running_zygote()
 
     async def stop(self) -> None:
-        """End the zygote and all children."""
+        """End the zygote and all children; there will be no other."""
         async with self._starting:
+            self._is_stopped = True
             if self._zygote is not None:
                 await self._zygote.close()
                 self._zygote = None
@@ -71,7 +74,7 @@ class Parsers:
         await self.stop()
 
     async def parse(self, file: Path, artifact: Path, *, filename: str, on_progress: OnProgress) -> ParseDone:
-        """Parse a file and write its artifact to a fresh path; the child is dead when this is cancelled or raises.
+        """Parse a file and write its artifact to a fresh path; cancelling this ends the child.
 
         Raises:
             DocumentError: there is no document in the file, or it cannot be read within the limits.
@@ -98,13 +101,9 @@ class Parsers:
     async def _try(self, file: Path, artifact: Path, filename: str, on_progress: OnProgress) -> ParseDone | ChildEnded:
         """Run one child; ChildEnded means that it left without a word."""
         zygote = await self._running_zygote()
-        file_descriptor, artifact_descriptor = await asyncio.to_thread(_open, file, artifact)
-        try:
+        async with _opened(file, artifact) as (file_descriptor, artifact_descriptor):
             task = self._task(filename, os.fstat(file_descriptor).st_size)
             child = await zygote.begin(task, file=file_descriptor, artifact=artifact_descriptor)
-        finally:
-            os.close(file_descriptor)
-            os.close(artifact_descriptor)
         try:
             return await self._listen(child, on_progress)
         finally:
@@ -135,7 +134,6 @@ class Parsers:
         return ParseTask(
             task=self._n_tasks,
             filename=filename,
-            size_bytes=size_bytes,
             max_pages=options.max_pages,
             memory_bytes=options.memory_bytes,
             artifact_bytes=options.max_artifact_bytes,
@@ -144,12 +142,38 @@ class Parsers:
 
     async def _running_zygote(self) -> Zygote:
         async with self._starting:
+            if self._is_stopped:
+                raise ZygoteLost
             if self._zygote is not None and self._zygote.is_lost:
                 await self._zygote.close()
                 self._zygote = None
             if self._zygote is None:
                 self._zygote = await Zygote.start()
             return self._zygote
+
+
+@asynccontextmanager
+async def _opened(file: Path, artifact: Path) -> AsyncIterator[tuple[int, int]]:
+    opening = asyncio.create_task(asyncio.to_thread(_open, file, artifact))
+    try:
+        descriptors = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_opened)
+        raise
+    try:
+        yield descriptors
+    finally:
+        _close(descriptors)
+
+
+def _close_opened(opening: asyncio.Task[tuple[int, int]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        _close(opening.result())
+
+
+def _close(descriptors: tuple[int, int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _open(file: Path, artifact: Path) -> tuple[int, int]:

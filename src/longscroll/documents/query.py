@@ -57,7 +57,10 @@ def read_query(question: str, lexer: Lexer, *, borrowed: Iterable[str] = ()) -> 
         for term in _all_terms(text, lexer):
             if not is_stop_term(term):
                 content.append(term._replace(word=-1, weight=term.weight / 2, is_borrowed=True))
-    return tuple({term.key: term for term in reversed(content)}.values())[::-1]
+    distinct: dict[int, QueryTerm] = {}
+    for term in content:
+        distinct.setdefault(term.key, term)
+    return tuple(distinct.values())
 
 
 def is_stop_term(term: QueryTerm) -> bool:

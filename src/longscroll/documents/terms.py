@@ -29,6 +29,7 @@ _MIX = np.uint64(0xD6E8FEB86659FD93)
 _N_CLASSED = 0x20000  # code points beyond are CJK ideographs up to U+3FFFF, separators after
 _JOINERS = "-._/@:+#&\u2010\u2011\u2012\u2013"
 _MAX_STEMMED = 32
+_KATAKANA_DOT = 0x30FB
 
 # Scripts written without spaces: pairs of characters take the place of words.
 _PAIRED_RANGES = (
@@ -45,18 +46,17 @@ _PAIRED_RANGES = (
     (0xAC00, 0xD7A3),  # Hangul
     (0xF900, 0xFAFF),
 )
-# What has to be composed or taken out before the table applies: marks, conjoining jamo, invisible characters.
-_SPECIAL_RANGES = (
+# What has to be composed before the table applies (marks, conjoining jamo), and what is invisible and taken out.
+_COMPOSED_RANGES = ((0x0300, 0x036F), (0x1100, 0x11FF), (0x3099, 0x309A), (0xFF9E, 0xFF9F))
+_INVISIBLE_RANGES = (
     (0x00AD, 0x00AD),
-    (0x0300, 0x036F),
-    (0x1100, 0x11FF),
     (0x200B, 0x200F),
     (0x202A, 0x202E),
     (0x2060, 0x2064),
-    (0x3099, 0x309A),
     (0xFE00, 0xFE0F),
     (0xFEFF, 0xFEFF),
 )
+_WITHOUT_INVISIBLE = {code: None for first, last in _INVISIBLE_RANGES for code in range(first, last + 1)}
 
 
 class Terms(NamedTuple):
@@ -86,7 +86,7 @@ class Words(NamedTuple):
 class Lexer:
     """Turns texts into terms. Keeps the stems of the words it has seen; not for two threads at once."""
 
-    def __init__(self, *, cache_bits: int = 20) -> None:
+    def __init__(self, *, cache_bits: int = 18) -> None:
         self._stemmer = Stemmer.Stemmer("english", 0)
         self._cache_bits = cache_bits
         self._seen = np.zeros(1 << cache_bits, dtype=np.uint64)  # a word's hash, in the slot that its top bits name
@@ -238,8 +238,7 @@ def _join(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
 
 
 def _compose(text: str) -> str:
-    visible = "".join(c for c in text if unicodedata.category(c) not in {"Cf", "Mn"} or unicodedata.combining(c))
-    return unicodedata.normalize("NFKC", visible)
+    return unicodedata.normalize("NFKC", text.translate(_WITHOUT_INVISIBLE))
 
 
 def _without_line_ends_in_paired_text(folded: Folded) -> Folded:
@@ -257,7 +256,7 @@ def _without_line_ends_in_paired_text(folded: Folded) -> Folded:
 
 def _classes_of(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
     classes, _ = _tables()
-    return classes.take(codes, mode="clip")
+    return classes.take(codes, mode="clip")  # the last entry stands for all code points beyond
 
 
 def _folded_codes(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -281,34 +280,34 @@ def _powers(n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 @cache
 def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-    """Make the table of classes and the table of folded characters; about 60 ms, once for each process."""
-    classes = np.zeros(_N_CLASSED + 1, dtype=np.uint8)
+    """Make the table of classes and the table of folded characters; some 50 ms, once for each process."""
+    characters = [chr(code) for code in range(_N_CLASSED)]
+    classes = np.array([LETTER if c.isalnum() else SEPARATOR for c in characters] + [PAIRED], dtype=np.uint8)
     folds = np.arange(_N_CLASSED + 1, dtype=np.uint32)
-    for code in range(_N_CLASSED):
-        classes[code], folds[code] = _classify(chr(code))
-    for ranges, kind in ((_PAIRED_RANGES, PAIRED), (_SPECIAL_RANGES, SPECIAL)):
-        for first, last in ranges:
-            classes[first : last + 1] = kind
+    for code, character in enumerate(characters):
+        if character.lower() != character or unicodedata.decomposition(character):
+            classes[code], folds[code] = _fold_of(character)
+        elif unicodedata.category(character) in {"Mc", "Mn"}:
+            classes[code] = LETTER  # vowel signs are parts of words
+    for first, last in _PAIRED_RANGES:
+        classes[first : last + 1] = PAIRED
+    classes[classes.take(folds, mode="clip") == PAIRED] = PAIRED  # half-width katakana
+    for first, last in (*_COMPOSED_RANGES, *_INVISIBLE_RANGES):
+        classes[first : last + 1] = SPECIAL
     for joiner in _JOINERS:
         classes[ord(joiner)] = JOINER
         folds[ord(joiner)] = ord("-") if unicodedata.category(joiner) == "Pd" else ord(joiner)
-    classes[0x30FB] = SEPARATOR
-    classes[_N_CLASSED] = PAIRED
+    classes[_KATAKANA_DOT] = SEPARATOR
     return classes, folds
 
 
-def _is_accented_latin(character: str) -> bool:
-    parts = unicodedata.normalize("NFKD", character)
-    return len(parts) > 1 and parts[0].isascii() and parts[0].isalpha() and all(map(unicodedata.combining, parts[1:]))
-
-
-def _classify(character: str) -> tuple[int, int]:
+def _fold_of(character: str) -> tuple[int, int]:
+    """Return class and folded form of a character that has a compatibility form, a lower case or an accent."""
     normal = unicodedata.normalize("NFKC", character).lower()
-    if _is_accented_latin(character):
-        normal = unicodedata.normalize("NFKD", normal)[0]
-    is_superscript = unicodedata.decomposition(character).startswith("<super>")
+    base = unicodedata.normalize("NFKD", normal)
+    if len(base) > 1 and base[0].isascii() and base[0].isalpha() and all(map(unicodedata.combining, base[1:])):
+        return LETTER, ord(base[0])
     if len(normal) > 1:  # a ligature is spelled out; a trade mark sign is no part of a word
-        spelled = any(c.isalnum() for c in normal) and not is_superscript
-        return SPECIAL if spelled else SEPARATOR, ord(character)
-    is_letter = normal.isalnum() or unicodedata.category(normal) in {"Mc", "Mn"}
-    return LETTER if is_letter else SEPARATOR, ord(normal)
+        is_raised = unicodedata.decomposition(character).startswith("<super>")
+        return SPECIAL if normal[0].isalnum() and not is_raised else SEPARATOR, ord(character)
+    return LETTER if normal.isalnum() else SEPARATOR, ord(normal)

@@ -83,6 +83,7 @@ class Zygote:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # nothing is imported from the folder that the service was started in
                 "-m",
                 "longscroll.documents.child",
                 str(theirs.fileno()),
@@ -118,7 +119,8 @@ class Zygote:
     def kill(self, child: Child) -> None:
         """End a child; harmless when it has ended."""
         if child.task in self._children and not self.is_lost:
-            self._send(frame(KillTask(task=child.task)), [])
+            with suppress(ZygoteLost):  # then its children are ended already
+                self._send(frame(KillTask(task=child.task)), [])
 
     async def close(self) -> None:
         """End the process and all children."""

@@ -10,69 +10,108 @@ from typing import Literal
 
 from longscroll.types import Span
 
-AnswerType = Literal["number", "date", "person", "place", "reason", "other"]
+AnswerType = Literal["number", "date", "person", "place", "reason", "definition", "other"]
+
+_MEASURE = "[级個个次人年月天岁歲种種部位名座章集场場条條架所届屆支款艘只张張件]"
+_HAN_NUMBER = "[一二三四五六七八九十百千万萬亿億零〇两\\d]"
+_WHICH = r"\b(?:what|which|in what|in which) (?:\w+ )?"
 
 _ASKS: tuple[tuple[AnswerType, re.Pattern[str]], ...] = (
     (
         "number",
         re.compile(
-            r"\bhow (?:many|much|old|long|far|tall|high|large|big|fast|often|wide|deep|heavy|large)\b"
-            r"|\bwhat (?:percent|percentage|number|share|proportion|amount|size|age|price|score|rate)\b|\bhow \w+ (?:is|was|are)\b"
-            r"|多少|几(?=[级個个次人年月天岁种部位名座章集场条架所届支款艘只张件])|幾|多[大高长远重久深宽]|第几|第幾|比例|百分之"
+            r"\bhow (?:many|much|old|long|far|tall|high|large|big|fast|often|wide|deep|heavy)\b"
+            r"|\bhow \w+ (?:is|was|are)\b"
+            r"|\bwhat (?:percent|percentage|number|share|proportion|amount|size|age|price|score|rate)\b"
+            rf"|多少|几(?={_MEASURE})|幾|多[大高长長远遠重久深宽寬]|第[几幾]|比例|百分之"
         ),
     ),
     (
         "date",
         re.compile(
-            r"^\W*(?:since |until |by )?when\b|\bwhen (?:did|was|were|is|does|will|has|had)\b|\b(?:what|which|in what|in which) (?:\w+ )?(?:year|date|day|month|decade|century|time period|era)\b"
-            r"|何时|何時|什么[时年]|什麼[時年]|[哪何几那幾](?:一)?[年月日天]|什么时[候间]|什麼時[候間]|哪个(?:年代|世纪|时期|朝代)|年份|日期"
+            r"^\W*(?:since |until |by )?when\b(?!.*, (?:what|who|which|how|where)\b)"
+            r"|(?<!^)\bwhen (?:did|was|were|is|does|will|has|had)\b"
+            rf"|{_WHICH}(?:year|date|day|month|decade|century|time period|era)\b"
+            r"|何时|何時|什[么麼](?:[时時][候间間]|年)|[哪何几那幾]一?[年月日天]|哪个(?:年代|世纪|时期|朝代)|年份|日期"
         ),
     ),
-    ("person", re.compile(r"\bwho(?:se|m)?\b|谁|誰|哪[一]?位|何人|哪个人|哪些人|哪個人|姓名|名字叫")),
+    ("person", re.compile(r"\bwho(?:se|m)?\b|谁|誰|哪一?位|何人|哪[个些個]人|姓名|名字叫")),
     (
         "place",
         re.compile(
-            r"\bwhere\b|\b(?:what|which|in what|in which) (?:\w+ )?(?:country|city|state|town|place|region|continent|county|province|area|location)\b"
-            r"|哪里|哪裡|哪儿|何地|何处|何處|哪[一个個]*(?:国家|國家|城市|地区|地區|省|市|县|地方|洲|国|國)|位于|位於|在哪"
+            rf"\bwhere\b|{_WHICH}(?:country|city|state|town|place|region|continent|county|province|area|location)\b"
+            r"|哪[里裡儿]|何[地处處]|哪[一个個]*(?:国家|國家|城市|地区|地區|省|市|县|地方|洲|国|國)|位[于於]|在哪"
         ),
     ),
     (
         "reason",
         re.compile(r"\bwhy\b|\bwhat (?:\w+ )?(?:reason|cause|caused)\b|为什么|为何|為什麼|為何|原因|为啥|怎么会"),
     ),
+    (
+        "definition",
+        re.compile(
+            r"^\W*what (?:is|are) (?:an? |the )?(?:[\w-]+ ){0,2}[\w-]+\W*$"
+            r"|\bmeaning of\b|\bdefin(?:e|ition)\b|\bwhat does .+ mean\b"
+            r"|^什[么麼]是|是什[么麼](?:意思|东西)?[？?]?$|的定义|含义|何谓"
+        ),
+    ),
 )
-_HAN_DIGITS = "一二三四五六七八九十百千万亿零〇两"
-_ASKED_UNIT = re.compile(r"(?:多少|几)[个名位]?([一-鿿])|how many (?:\w+ ){0,2}?(\w+)", re.IGNORECASE)
-_WORD_NUMBER = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
-    r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|dozen|half|once|twice)"
+_WORD = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
+    r"|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion"
+    r"|dozen|half|once|twice)"
 )
-_MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December|Jan\.?|Feb\.?|Aug\.?|Sept?\.?|Oct\.?|Nov\.?|Dec\.?)"
+_NUMBER_EN = (
+    r"(?<![\w.,])(?!(?:1[5-9]|20)\d\d\b)(?:US)?[$€£¥]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?%|\s(?:percent|million|billion|thousand)\b|(?![\w]))"
+    rf"|\b{_WORD}(?:[- ]{_WORD})*\b"
+)
+_UNIT_ZH = (
+    r"(?:个[月多小]?时?|小时|分钟|平方(?:公里|千米|米)|[公英海]里|千米|公[斤尺分顷]|[万亿]?[元美人]|厘米|毫米"
+    r"|[個次人年月天岁歲种種部位名座章集场場条條架所届屆支款艘只张張件米吨里%级級])"
+)
+_NUMBER_ZH = (
+    rf"百分之{_HAN_NUMBER}+"
+    rf"|(?<![第\d一二三四五六七八九十]){_HAN_NUMBER}[\d,.点百千万萬亿億一二三四五六七八九十零〇两多余]*{_UNIT_ZH}"
+)
+_MONTH = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    r"|Jan\.?|Feb\.?|Aug\.?|Sept?\.?|Oct\.?|Nov\.?|Dec\.?)"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_YEAR = r"(?<![\d.,$€£])(?:1\d|20)\d\d(?:s|[–-]\d\d(?:\d\d)?)?(?![\d%])(?!,\d)"
+_DATE_EN = (
+    rf"\b(?:{_DAY} (?:of )?)?{_MONTH}(?: {_DAY})?,? \d{{3,4}}\b|\b{_MONTH} {_DAY}\b|{_YEAR}"
+    r"|\b\d{1,4} (?:BCE?|AD|CE)\b"
+    r"|\b\d{1,2}(?:st|nd|rd|th) century\b|\b\d{4}-\d\d-\d\d\b"
+)
+_HAN_DATE = "[一二三四五六七八九十〇零\\d]"
+_DATE_ZH = (
+    rf"(?:公元前?|西元前?|前)?{_HAN_DATE}{{2,5}}\s?年代?(?:\s?{_HAN_DATE}{{1,3}}\s?月(?:\s?{_HAN_DATE}{{1,3}}\s?[日号號])?)?"
+    rf"|{_HAN_DATE}{{1,3}}\s?月\s?{_HAN_DATE}{{1,3}}\s?[日号號]|{_HAN_DATE}{{1,3}}世[纪紀]"
+)
+_NAME = r"[A-Z][a-zà-ɏ]+(?: (?:[A-Z]\.|[A-Z][a-zà-ɏ]+|de|van|von|of))*"
 _ANSWERS: dict[AnswerType, re.Pattern[str]] = {
-    "number": re.compile(
-        rf"(?:US)?[$€£¥]?\d[\d,]*(?:\.\d+)?(?:\s?%|\s?(?:percent|million|billion|thousand)\b)?|\b{_WORD_NUMBER}(?:[- ]{_WORD_NUMBER})*\b"
-        r"|百分之[一二三四五六七八九十百零〇点\d]+|(?:约|近|超过)?[一二三四五六七八九十百千万亿零〇两\d][一二三四五六七八九十百千万亿零〇两\d,.]*(?=[个次人年月天岁种部位名座章集场条架所届支款艘只张件公米元吨平里千万亿%])",
-        re.IGNORECASE,
-    ),
-    "date": re.compile(
-        rf"(?:\b\d{{1,2}}(?:st|nd|rd|th)? (?:of )?)?\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{3,4}}\b|\b\d{{1,2}}(?:st|nd|rd|th)? {_MONTH},? \d{{3,4}}\b"
-        rf"|\b{_MONTH},? \d{{3,4}}\b|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b|\b(?:1[0-9]|20)\d\d(?:s|–\d\d(?:\d\d)?|-\d\d(?:\d\d)?)?\b|\b\d{{1,4}} (?:BC|AD|BCE|CE)\b"
-        r"|\b\d{1,2}(?:st|nd|rd|th) century\b|\b\d{4}-\d\d-\d\d\b"
-        r"|(?:公元前?|前)?[\d〇零一二三四五六七八九十]{2,5}\s?年代?(?:\s?[\d一二三四五六七八九十]{1,3}\s?月(?:\s?[\d一二三四五六七八九十]{1,3}\s?[日号號])?)?|\d{1,2}月\d{1,2}[日号]|\d{1,2}月|[\d一二三四五六七八九十]+世[纪紀]"
-    ),
+    "number": re.compile(f"{_NUMBER_ZH}|{_NUMBER_EN}", re.IGNORECASE),
+    "date": re.compile(f"{_DATE_ZH}|{_DATE_EN}"),
     "person": re.compile(
-        r"(?<![.!?] )(?<!^)\b[A-Z][a-zà-ɏ]+(?: (?:[A-Z]\.|[A-Z][a-zà-ɏ]+|de|van|von|of))*|[一-鿿]{1,6}[·・][一-鿿]{1,8}"
-        r"|(?:由|是|为|与|和|、|，)[一-鿿]{2,4}(?=[、，。等（(和与主执饰演编导创])|[一-鿿]{1,3}(?:先生|女士|教授|博士|将军|皇帝|总统|主席|导演)"
+        rf"(?<![.!?] )(?<!^)\b{_NAME}|[一-鿿]{{1,6}}[·・][一-鿿]{{1,8}}"
+        r"|[由是为为與与和、，][一-鿿]{2,4}(?=[、，。等（(和与與主执执饰演编导创])"
+        r"|[一-鿿]{1,3}(?:先生|女士|教授|博士|将军|皇帝|总统|主席|导演)"
     ),
     "place": re.compile(
         r"\b(?:in|at|from|near|to|of|on|outside|around) (?:the )?[A-Z][\w'’]+(?:,? [A-Z][\w'’]+)*"
-        r"|[一-鿿]{1,6}(?:省|市|县|區|区|国|國|镇|乡|村|州|洲|岛|島|路|街|山|河|湖|海|大学|大學)|位[于於]|在[一-鿿]{2,8}"
+        r"|[一-鿿]{1,6}[省市县區区国國镇乡村州洲岛島路街山河湖海]|[一-鿿]{1,6}大[学學]|位[于於]|在[一-鿿]{2,8}"
     ),
     "reason": re.compile(
-        r"\b(?:because|due to|since|as a result|in order to|so that|caused by|owing to|thanks to|therefore|reason|to avoid|to prevent)\b"
-        r"|因为|因為|由于|由於|因此|所以|为了|為了|原因|以致|导致|導致|使得|鉴于"
+        r"\b(?:because|due to|since|as a result|in order to|so that|caused by|owing to|thanks to|therefore|reason"
+        r"|to avoid|to prevent)\b|因[为為此]|由[于於]|所以|为了|為了|原因|以致|导致|導致|使得|鉴于"
+    ),
+    "definition": re.compile(
+        r"\b(?:is|are) (?:an?|the|one of|any)\b|\b(?:refers? to|means?|defined as|known as|called)\b"
+        r"|[是指][一种個个]|又称|称为|指的是|即|为一"
     ),
 }
+_ASKED_UNIT = re.compile(r"(?:多少|几|幾)[个個名位]?([一-鿿]{1,6})|how many (?:\w+ ){0,2}?(\w+)", re.IGNORECASE)
 
 
 def answer_type(question: str) -> AnswerType:
@@ -94,13 +133,8 @@ def candidates(kind: AnswerType, text: str, question: str) -> list[Span]:
 
 def has_unit(question: str, text: str) -> bool:
     """Tell whether a text has a number of what "how many X" or 多少 X counts."""
-    asked = _ASKED_UNIT.search(question)
-    if not asked:
-        return False
-    if asked[1]:
-        return bool(re.search(rf"[{_HAN_DIGITS}\d]\s?[多余个名位]?{asked[1]}", text))
-    noun = asked[2].lower().removesuffix("s")
-    return bool(re.search(rf"(?:\d|\b{_WORD_NUMBER}\b)\S*\s(?:\S+\s){{0,3}}{re.escape(noun)}", text, re.IGNORECASE))
+    counted = _counted(question)
+    return counted is not None and counted.search(text) is not None
 
 
 def short_answer(question: str, text: str) -> str | None:
@@ -108,5 +142,30 @@ def short_answer(question: str, text: str) -> str | None:
     kind = answer_type(question)
     if kind not in ("number", "date"):
         return None
-    found = {text[a:b].strip() for a, b in candidates(kind, text, question)}
+    counted = _counted(question) if kind == "number" else None
+    if counted is not None:
+        found = {match.group().strip() for match in counted.finditer(text)}
+    else:
+        found = {text[a:b].strip() for a, b in candidates(kind, text, question)}
+        found = {written for written in found if kind == "date" or any(map(str.isdigit, written))}
     return found.pop() if len(found) == 1 else None
+
+
+def _counted(question: str) -> re.Pattern[str] | None:
+    """Make the pattern of a number with what the question counts, where it counts something."""
+    asked = _ASKED_UNIT.search(question)
+    if not asked:
+        return None
+    if asked[1]:
+        digits = rf"(?<!第)(?:\d[\d,.]*[至到~–-])?(?:\d[\d,.]*\s?|{_HAN_NUMBER}){_HAN_NUMBER}*?"
+        return re.compile(rf"{digits}\s?[多余]?[個个名位]?{_as_far_as_it_goes(asked[1])}")
+    noun = re.escape(asked[2].lower().removesuffix("s"))
+    return re.compile(rf"(?:{_NUMBER_EN})(?: [\w-]+){{0,2}} {noun}\w{{0,2}}\b", re.IGNORECASE)
+
+
+def _as_far_as_it_goes(noun: str) -> str:
+    """Make a pattern of a Chinese noun, of which a text may have only the beginning: where it ends nobody says."""
+    unit = re.match(r"(?:平方|立方)?[公英千毫厘]?[一-鿿]", noun)
+    first = unit.group() if unit else noun[0]
+    rest = noun[len(first) :]
+    return first + "".join(f"(?:{letter}" for letter in rest) + ")?" * len(rest)

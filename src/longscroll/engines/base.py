@@ -49,6 +49,8 @@ class DocumentFacts(Struct, frozen=True, kw_only=True):
     document: int  # position among the conversation's documents, from 0
     filename: str | None
     title: str | None
+    headings: tuple[str, ...] = ()  # the main ones, in order
+    language: Literal["zh", "en"] = "en"  # the script it is written in: Chinese, or any other
     n_pages: int | None
     n_tokens: int
 

@@ -6,17 +6,29 @@ CPU work, so ``compose`` is pure and runs wherever the caller's ``run`` takes it
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
+from typing import Literal
 
 from msgspec import Struct
 
 from longscroll.engines.answer_types import short_answer
-from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Evidence, Mark, Passage, Prompt, Text
-from longscroll.engines.phrases import PHRASES, Language, Phrases, in_brackets, opening, page_place
+from longscroll.engines.base import (
+    DocumentFacts,
+    EngineEvent,
+    EngineFinish,
+    EngineUsage,
+    Evidence,
+    Mark,
+    Passage,
+    Prompt,
+    Text,
+)
+from longscroll.engines.phrases import PHRASES, SPACE, Language, Phrases, contents, in_brackets, opening, page_place
 from longscroll.engines.scoring import Question, Scored, score_sentences
-from longscroll.engines.sentences import cjk_share, one_line, sentence_spans
-from longscroll.engines.terms import is_cjk
+from longscroll.engines.sentences import one_line, sentence_spans
+from longscroll.engines.terms import content_terms, is_cjk
 from longscroll.tokens import TokenCounter
 from longscroll.types import Sampling, Span
 
@@ -24,9 +36,12 @@ Part = Text | Mark
 
 N_PASSAGES_READ = 16
 """Best passages whose sentences are scored."""
+N_CONSIDERED = 12
 N_QUOTES = 3
 DIVERSITY = 0.3  # 1 - lambda of MMR
 MIN_RELATIVE_SCORE = 0.35  # a further quote is worth reading when it scores this share of the first
+SURE_COVERAGE = 0.7
+"""Share of the question that a sentence, with the one before, must have for its one number to be the answer."""
 MAX_QUOTE = 600
 """Characters of a quote that are shown; the citation's span stays whole."""
 
@@ -73,7 +88,9 @@ def compose(prompt: Prompt) -> Composition:
     return Composition(parts=tuple(_answer(prompt, ranked, words)))
 
 
-def limit(parts: Sequence[Part], sampling: Sampling, counter: TokenCounter) -> tuple[list[Part], str]:
+def limit(
+    parts: Sequence[Part], sampling: Sampling, counter: TokenCounter
+) -> tuple[list[Part], Literal["stop", "length"]]:
     """Cut an answer at the first stop string and at ``max_tokens`` tokens, marks included; says which ended it."""
     shown = _until_stop(parts, sampling.stop)
     if sampling.max_tokens is None:
@@ -132,16 +149,17 @@ def _best_first(evidence: Evidence) -> list[Passage]:
 
 def _answer(prompt: Prompt, ranked: Sequence[Scored], words: Phrases) -> Iterable[Part]:
     """The short answer where there is one, the best sentence, then what else is worth reading."""
-    first, *others = choose_quotes(ranked)
-    short = short_answer(prompt.question, one_line(first.text))
+    (passage, span), *others = choose_quotes(ranked, prompt.question)
+    is_sure = ranked[0].features.coverage + ranked[0].features.before >= SURE_COVERAGE
+    short = short_answer(prompt.question, one_line(_text_at(passage, span))) if is_sure else None
     if short:
-        yield Text(f"{short} ")
-        yield Mark(first.passage.number, quote_span(first))
+        yield Text(short + SPACE[prompt.language])
+        yield Mark(passage.number, span)
         yield Text("\n\n")
-    yield from _quote(first.passage, quote_span(first), prompt)
+    yield from _quote(passage, span, prompt)
     if others:
         yield Text(f"\n\n{words.also}\n")
-        yield from _bullets(((quote.passage, quote_span(quote)) for quote in others), prompt)
+        yield from _bullets(others, prompt)
 
 
 def _abstention(prompt: Prompt, ranked: Sequence[Scored]) -> Iterable[Part]:
@@ -151,7 +169,7 @@ def _abstention(prompt: Prompt, ranked: Sequence[Scored]) -> Iterable[Part]:
         yield Text(f" {words.other_language}" if prompt.language == "en" else words.other_language)
     if ranked:
         yield Text(f"\n\n{words.closest}\n")
-        yield from _bullets(((quote.passage, quote_span(quote)) for quote in choose_quotes(ranked)), prompt)
+        yield from _bullets(choose_quotes(ranked, prompt.question), prompt)
 
 
 def _summary(evidence: Evidence, language: Language) -> Iterable[Part]:
@@ -167,14 +185,21 @@ def _summary(evidence: Evidence, language: Language) -> Iterable[Part]:
         if quoted:
             yield Text("\n\n")
         if document in facts:
-            shown = opening(facts[document], language)
-            yield Text(
-                f"**{shown}**\n\n" if many else f"{shown}{'。' if language == 'zh' else '. '}{words.spans_whole}\n\n"
-            )
+            yield Text(_headline(facts[document], language, is_one=not many))
         yield from _sections(list(passages), language, is_nested=many)
         quoted += 1
     if len(facts) > quoted:
         yield Text("\n\n" + words.not_shown.format(n=len(facts) - quoted))
+
+
+def _headline(facts: DocumentFacts, language: Language, *, is_one: bool) -> str:
+    """Say what a document is, and list its main headings where it has them."""
+    shown, listed, words = opening(facts, language), contents(facts, language), PHRASES[language]
+    if not is_one:
+        return f"**{shown}**\n\n" + (f"{listed}\n\n" if listed else "")
+    stop = "。" if language == "zh" else "."
+    first = f"{shown}{stop}\n\n{listed}\n\n" if listed else shown + stop + (SPACE["en"] if language == "en" else "")
+    return f"{first}{words.spans_whole}\n\n"
 
 
 def _sections(passages: Sequence[Passage], language: Language, *, is_nested: bool) -> Iterable[Part]:
@@ -208,12 +233,16 @@ def _quote(passage: Passage, span: Span, prompt: Prompt) -> Iterable[Part]:
 
 
 def _quoted(passage: Passage, span: Span, place: str, language: Language) -> Iterable[Part]:
-    base = passage.span[0]
-    text = one_line(passage.text[span[0] - base : span[1] - base])
+    text = one_line(_text_at(passage, span))
     if len(text) > MAX_QUOTE:
         text = text[:MAX_QUOTE].rstrip() + "…"
-    yield Text(f"{_in_quotes(text)}{in_brackets(place, language)} ")
+    yield Text(_in_quotes(text) + in_brackets(place, language) + SPACE[language])
     yield Mark(passage.number, span)
+
+
+def _text_at(passage: Passage, span: Span) -> str:
+    base = passage.span[0]
+    return passage.text[span[0] - base : span[1] - base]
 
 
 def _in_quotes(text: str) -> str:
@@ -230,28 +259,61 @@ def _pages_of(passage: Passage, span: Span, language: Language) -> str:
     return page_place(pages, language) if pages else ""
 
 
-def choose_quotes(ranked: Sequence[Scored]) -> list[Scored]:
-    """Choose the best sentence and up to two more that say something else (MMR); none that repeats another."""
-    chosen = [ranked[0]]
-    rest = [quote for quote in ranked[1:] if quote.score >= MIN_RELATIVE_SCORE * ranked[0].score]
+def choose_quotes(ranked: Sequence[Scored], question: str) -> list[tuple[Passage, Span]]:
+    """Choose the best sentence and up to two more that say something else (MMR), each with the span to quote."""
+    considered = ranked[:N_CONSIDERED]
+    telling = [sentence for sentence in considered if adds_something(sentence.text, question)] or ranked[:1]
+    first = telling[0]
+    rest = [
+        sentence
+        for sentence in telling
+        if sentence.score >= MIN_RELATIVE_SCORE * first.score and sentence.features.is_open <= first.features.is_open
+    ]
+    chosen: list[Scored] = []
     while rest and len(chosen) < N_QUOTES:
-        best = max(rest, key=lambda quote: (1 - DIVERSITY) * quote.score - DIVERSITY * _likeness(quote, chosen))
+        best = max(rest, key=lambda one: (1 - DIVERSITY) * one.score - DIVERSITY * _likeness(one, chosen))
         rest.remove(best)
-        if one_line(best.text) not in {one_line(quote.text) for quote in chosen}:
+        if one_line(best.text) not in {one_line(other.text) for other in chosen}:
             chosen.append(best)
-    return chosen
+    return _spans(chosen)
+
+
+def adds_something(text: str, question: str) -> bool:
+    """Tell whether a sentence says more than the question: a heading that repeats its words answers nothing."""
+    asked = set(content_terms(question))
+    return len({term for term in content_terms(text) if term not in asked and not term.isdigit()}) > 1 or any(
+        map(str.isdigit, _NUMBERING.sub("", text))
+    )
+
+
+def _spans(chosen: Sequence[Scored]) -> list[tuple[Passage, Span]]:
+    """Give each sentence the span to quote; none overlaps an earlier one."""
+    quotes: list[tuple[Passage, Span]] = []
+    for sentence in chosen:
+        start, stop = quote_span(sentence)
+        taken = [span for passage, span in quotes if passage.document == sentence.passage.document]
+        if _is_free((start, stop), taken):
+            quotes.append((sentence.passage, (start, stop)))
+        elif _is_free(sentence.span, taken):
+            quotes.append((sentence.passage, sentence.span))
+    return quotes
+
+
+def _is_free(span: Span, taken: Sequence[Span]) -> bool:
+    return all(span[1] <= other[0] or other[1] <= span[0] for other in taken)
 
 
 def _likeness(quote: Scored, chosen: Sequence[Scored]) -> float:
-    """How much of a sentence is said already: shared words, by the smaller one."""
+    """Say how much of a sentence is said already: shared words, by the smaller one."""
     own = set(one_line(quote.text).lower().split()) if not is_cjk(quote.text) else set(quote.text)
     best = 0.0
     for other in chosen:
         words = set(one_line(other.text).lower().split()) if not is_cjk(other.text) else set(other.text)
         best = max(best, len(own & words) / max(1, min(len(own), len(words))))
-    return best * chosen[0].score
+    return best * chosen[0].score if chosen else 0.0
 
 
+_NUMBERING = re.compile(r"^[\W\d]*(?:[A-Z]\.)?[\d.]+")
 _POINTS_BACK = (
     "he ", "she ", "it ", "they ", "this ", "these ", "his ", "her ", "its ", "their ", "that ", "however, ",
     "他", "她", "它", "该", "其", "此", "这",
@@ -271,9 +333,6 @@ def quote_span(quote: Scored) -> Span:
 
 
 def _is_other_language(prompt: Prompt) -> bool:
-    """Tell whether question and documents are written in different scripts."""
-    passages = prompt.evidence.passages[:4]
-    if not passages:
-        return False
-    share = sum(cjk_share(passage.text[:1000]) for passage in passages) / len(passages)
-    return share < 0.1 if prompt.language == "zh" else share > 0.5
+    """Tell whether no document is in the script of the question."""
+    documents = prompt.evidence.documents
+    return bool(documents) and all(document.language != prompt.language for document in documents)

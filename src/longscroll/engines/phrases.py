@@ -14,6 +14,10 @@ from longscroll.engines.base import DocumentFacts
 Language = Literal["zh", "en"]
 
 
+SPACE: dict[Language, str] = {"zh": "", "en": " "}
+"""What stands between a quote and its mark."""
+
+
 class Phrases(Struct, frozen=True, kw_only=True):
     """One language's words."""
 
@@ -23,7 +27,7 @@ class Phrases(Struct, frozen=True, kw_only=True):
     other_language: str
     also: str
     spans_whole: str
-    spans_wholes: str
+    contents: str
     not_shown: str  # {n}
     no_text: str
 
@@ -46,7 +50,7 @@ PHRASES: dict[Language, Phrases] = {
         ),
         also="Also in the documents:",
         spans_whole="What it says, in its own words and order:",
-        spans_wholes="What they say, in their own words and order:",
+        contents="Its sections: ",
         not_shown="And {n} more documents, which are not quoted here.",
         no_text="The documents have no sentences to quote.",
     ),
@@ -63,7 +67,7 @@ PHRASES: dict[Language, Phrases] = {
         other_language="文档与问题使用的语言不同；没有连接模型时只能查找文档中出现的词语，请改用文档的语言提问。",
         also="文档中的相关内容：",
         spans_whole="以下按原文顺序摘录各部分的要点：",
-        spans_wholes="以下按原文顺序摘录各文档的要点：",
+        contents="章节：",
         not_shown="另有 {n} 份文档未在此摘录。",
         no_text="文档中没有可以引用的句子。",
     ),
@@ -100,6 +104,13 @@ def opening(facts: DocumentFacts, language: Language) -> str:
     pages = "" if not facts.n_pages else "1 page" if facts.n_pages == 1 else f"{facts.n_pages:,} pages"
     parts = [name if title and name else "", pages, _tokens_en(facts.n_tokens)]
     return f"{shown} ({', '.join(part for part in parts if part)})"
+
+
+def contents(facts: DocumentFacts, language: Language) -> str:
+    """List the main headings of a document on one line, or nothing."""
+    if not facts.headings:
+        return ""
+    return PHRASES[language].contents + ("；" if language == "zh" else "; ").join(facts.headings)
 
 
 def _tokens_en(n: int) -> str:

@@ -7,7 +7,8 @@ fitted on public question sets; benchmarks/reading/answers.py prints what they r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter, mul
 from typing import NamedTuple
 
@@ -17,14 +18,10 @@ from longscroll.engines.sentences import one_line, sentence_spans
 from longscroll.engines.terms import CJK_STOP, is_cjk, stem
 from longscroll.types import Span
 
+MIN_FUZZY = 4
+"""Letters that two words must share to be taken for relatives."""
 MAX_SCORED = 48
 """Sentences whose costlier features are worth computing: the best by coverage and passage score alone."""
-
-
-N_COVERING = 5
-"""Best passages that can cover a question."""
-STRONG_SCORE = 1.5
-"""Passage score, by the sum of the question's idf, that leaves no doubt."""
 
 
 class Features(NamedTuple):
@@ -52,11 +49,47 @@ class Features(NamedTuple):
 
 
 LATIN_WEIGHTS = Features(
-    1.0, 0.35, 0.07, 0.6, 0.22, 0.35, 0, 0, 0, 0.19, 0.11, 0.08, 0.28, 0.0, 0.75, 0.2, -0.09, -0.02, -0.12
-)  # fmt: skip
+    coverage=0.129,
+    passage=0.093,
+    is_first=0.048,
+    before=0.097,
+    after=0.048,
+    around=0.035,
+    local=0.113,
+    earlier=0.052,
+    fuzzy=0.055,
+    typed=0.049,
+    typed_number=0.028,
+    typed_date=0.025,
+    unit=0.042,
+    letters=0.0,
+    copied=0.091,
+    in_order=0.085,
+    asks=-0.008,
+    is_open=0.011,
+    length=-0.023,
+)
 CJK_WEIGHTS = Features(
-    1.0, 0.55, 0.13, 0.95, 0.4, 0.65, 0, 0, 0, 0.3, 0.2, 0.35, 0.3, 1.3, 0.7, 0.3, -0.2, -0.24, -0.25
-)  # fmt: skip
+    coverage=0.0,
+    passage=0.093,
+    is_first=0.077,
+    before=0.14,
+    after=0.042,
+    around=0.046,
+    local=0.144,
+    earlier=0.057,
+    fuzzy=0.0,
+    typed=0.038,
+    typed_number=0.024,
+    typed_date=0.038,
+    unit=0.066,
+    letters=0.102,
+    copied=0.017,
+    in_order=0.116,
+    asks=-0.017,
+    is_open=-0.018,
+    length=-0.007,
+)
 
 
 class Scored(NamedTuple):
@@ -118,19 +151,22 @@ class Question:
         """Share of the question that distinct terms of it make up, by idf."""
         return sum(self.weights[term] for term in terms) / self._total
 
-    def strength(self, score: float) -> float:
-        """A passage's score as a share of what a question of this weight can reach."""
-        return min(1.0, score / (STRONG_SCORE * self._total))
-
     def letter_share(self, text: str) -> float:
         """Share of the question's single Chinese characters that a text has, by idf."""
         total = sum(self._letters.values())
         return sum(weight for letter, weight in self._letters.items() if letter in text) / total if total else 0.0
 
-    def fuzzy(self, text, found):
-        if self.is_cjk: return 0.0
-        have=set(found)
-        return sum(w for t,w in self.weights.items() if t not in have and len(t)>=4 and " "+t[:max(4,len(t)-3)] in text)/self._total
+    def local_share(self, terms: Iterable[str], n_having: Mapping[str, int]) -> float:
+        """Share of the question that terms make up, each divided by how many sentences have it.
+
+        The subject of a passage stands in many of its sentences; what is asked about it, in few.
+        """
+        return sum(self.weights[term] / n_having[term] for term in terms) / self._total
+
+    def fuzzy_share(self, text: str, found: Collection[str]) -> float:
+        """Share of the question that a lower-case text has by the first letters of words only."""
+        missing = (term for term in self.weights if term not in found and len(term) >= MIN_FUZZY and not is_cjk(term))
+        return self.share(term for term in missing if f" {term[: max(MIN_FUZZY, len(term) - 3)]}" in text)
 
     def order_share(self, terms: Sequence[str]) -> float:
         """Share of the question's terms that a sequence has in the question's own order."""
@@ -155,22 +191,6 @@ class Question:
     def _letter_weight(self, letter: str) -> float:
         found = [weight for term, weight in self.weights.items() if letter in term]
         return sum(found) / len(found)
-
-
-def coverage_of(question: Question, ranked: Sequence[Scored], passages: Sequence[Passage]) -> float:
-    """Say, in 0–1, how well evidence covers a question: what it is safe to answer from.
-
-    Two neighboring sentences, a whole passage, and the best passage's score each give their share of the question.
-    ``ranked`` are the sentences, ``passages`` the passages, both best first.
-    """
-    if not ranked:
-        return 0.0
-    top = {passage.number for passage in passages[:N_COVERING]}
-    near = [scored.features for scored in ranked if scored.passage.number in top]
-    together = max((seen.coverage + max(seen.before, seen.after) for seen in near), default=0.0)
-    around = max((seen.around for seen in near), default=0.0)
-    strength = question.strength(passages[0].score)
-    return min(1.0, 0.35 * together + 0.25 * around + 0.4 * strength)
 
 
 class _Sentence(NamedTuple):
@@ -205,21 +225,27 @@ def _sentences_of(question: Question, passage: Passage, rank: int) -> list[_Sent
         return []
     spans = sentence_spans(passage.text)
     found = _by_sentence(spans, hits)
-    sets = [frozenset(), *map(frozenset, found), frozenset()]
-    from collections import Counter
-    sf = Counter(t for x in sets for t in x)
-    around = question.share({term for _, term in hits})
+    sets = [frozenset(), frozenset(), *map(frozenset, found), frozenset()]
+    n_having = Counter(term for terms in sets for term in terms)
+    around = question.share(n_having)
     sentences = []
-    for i, (start, stop) in enumerate(spans):
-        if not found[i]:
-            continue
-        previous, own, following = sets[i : i + 3]
-        coverage = question.share(own)
-        before, after = question.share(previous - own), question.share(following - own)
-        local = sum(question.weights[t] / sf[t] for t in own) / question._total
-        earlier = question.share((sets[i - 1] if i else frozenset()) - own - previous)
-        sentences.append(_Sentence(passage, rank, start, stop, found[i], coverage, before, after, around, local, earlier))
+    for (start, stop), terms, (earlier, before, own, after) in zip(spans, found, _fours(sets), strict=True):
+        if own:
+            sentence = _Sentence(
+                passage, rank, start, stop, terms,
+                coverage=question.share(own),
+                before=question.share(before - own),
+                after=question.share(after - own),
+                around=around,
+                local=question.local_share(own, n_having),
+                earlier=question.share(earlier - before - own),
+            )  # fmt: skip
+            sentences.append(sentence)
     return sentences
+
+
+def _fours(sets: Sequence[frozenset[str]]) -> Iterable[tuple[frozenset[str], ...]]:
+    return zip(sets, sets[1:], sets[2:], sets[3:], strict=False)
 
 
 def _by_sentence(spans: Sequence[Span], hits: Sequence[tuple[int, str]]) -> list[list[str]]:
@@ -246,7 +272,7 @@ def _score(question: Question, sentence: _Sentence, best: float, weights: Featur
         around=sentence.around,
         local=sentence.local,
         earlier=sentence.earlier,
-        fuzzy=question.fuzzy(text.lower(), sentence.found),
+        fuzzy=question.fuzzy_share(text.lower(), sentence.found),
         typed=is_typed,
         typed_number=is_typed if question.kind == "number" else 0.0,
         typed_date=is_typed if question.kind == "date" else 0.0,

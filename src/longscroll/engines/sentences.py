@@ -24,6 +24,8 @@ _END = re.compile(
     r"|(?P<line>[^\S\n\f]*[\n\f]\s*)"
 )
 _CJK = re.compile(r"[⺀-〿぀-ヿ㐀-鿿豈-﫿\uff00-\uffef]")
+_HYPHENATED = re.compile(r"(?<=[a-z])(?:-|\u00ad)\s*\n\s*(?=[a-z])")
+_WRAPPED_CJK = re.compile(r"(?<=[⺀-鿿\uff00-\uffef])\s*\n\s*(?=[⺀-鿿\uff00-\uffef])")
 _LIST_ITEM = re.compile(
     r"(?:[-*•·●○▪■◆◇‣–—]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]\s|[（(]?[一二三四五六七八九十]{1,3}[）)、.]"
     r"|第[一二三四五六七八九十百零〇\d]{1,5}[章节条回卷部篇]|#{1,6}\s|\||>\s|```)"
@@ -58,9 +60,10 @@ def sentence_spans(text: str) -> list[Span]:
 
 def one_line(text: str) -> str:
     """Show a quote on one line: line breaks become a space, or nothing between Chinese characters or after a hyphen."""
-    text = re.sub(r"(?<=[a-z])(?:-|\u00ad)\s*\n\s*(?=[a-z])", "", text)
-    text = re.sub(r"(?<=[⺀-鿿\uff00-\uffef])\s*\n\s*(?=[⺀-鿿\uff00-\uffef])", "", text)
-    return re.sub(r"\s+", " ", text).strip()
+    if "\n" in text:
+        text = _HYPHENATED.sub("", text)
+        text = _WRAPPED_CJK.sub("", text)
+    return " ".join(text.split())
 
 
 def is_chinese(text: str) -> bool:

@@ -33,6 +33,7 @@ def _word(*names: str) -> tuple[str, ...]:
     return tuple(f"{{{namespace}}}{name}" for name in names for namespace in (_TRANSITIONAL, _STRICT))
 
 
+_HIDDEN_NAMES = ("Fallback", "moveFrom", "rt")
 _HIDDEN = (f"{{{_COMPATIBILITY}}}Fallback", *_word("moveFrom", "rt"))
 _BLOCKS = _word("p", "tbl", "tr", "tc")
 _APART = _word("footnote", "endnote", "comment", "hdr", "ftr")
@@ -121,23 +122,28 @@ def _read_styles(package: Package, parts: list[str]) -> Styles:
 
 
 def _pages(member: Member, paragraphs: Iterator[_Paragraph]) -> Iterator[Page]:
-    parts: list[str] = []
+    lines: list[str] = []
     headings: list[Heading] = []
     n_chars = 0
+    was_blank = False
     for text, level in paragraphs:
-        if level is not None and text.strip():
+        is_blank = not text.strip()
+        if is_blank and was_blank:
+            continue
+        was_blank = is_blank
+        if level is not None and not is_blank:
             headings.append(Heading(n_chars, level, " ".join(text.split())))
-        parts.append(f"{text}\n")
+        lines.append(f"{text}\n")
         n_chars += len(text) + 1
         if n_chars >= BLOCK_CHARS:
-            yield _page(parts, headings, member)
-            parts, headings, n_chars = [], [], 0
-    yield _page(parts, headings, member)
+            yield _page(lines, headings, member)
+            lines, headings, n_chars = [], [], 0
+    yield _page(lines, headings, member)
 
 
-def _page(parts: list[str], headings: list[Heading], member: Member) -> Page:
+def _page(lines: list[str], headings: list[Heading], member: Member) -> Page:
     progress = (min(member.n_read, member.size_bytes), member.size_bytes)
-    return Page(number=None, text="".join(parts), headings=tuple(headings), progress=progress)
+    return Page(number=None, text="".join(lines), headings=tuple(headings), progress=progress)
 
 
 class _Reader:
@@ -145,7 +151,7 @@ class _Reader:
 
     def __init__(self, styles: Styles) -> None:
         self._styles = styles
-        self._cells: list[list[str]] = []  # of the open rows, the innermost last
+        self._cells: list[list[list[str]]] = []  # words of the cells of the open rows, the innermost row last
         self._n_hidden = 0  # open elements whose text is not read
         self.note_numbers: dict[tuple[str, str], int] = {}  # in the order in which the text refers to them
 
@@ -173,34 +179,33 @@ class _Reader:
             name = _LOCAL_NAMES[str(element.tag)]
             if event == "start":
                 self._open(name)
-            elif name in ("Fallback", "moveFrom", "rt"):
+            elif name in _HIDDEN_NAMES:
                 self._n_hidden -= 1
                 element.clear()
             elif not self._n_hidden:
                 yield from self._close(name, element)
 
     def _open(self, name: str) -> None:
-        if name in ("Fallback", "moveFrom", "rt"):
+        if name in _HIDDEN_NAMES:
             self._n_hidden += 1
         elif name == "tr" and not self._n_hidden:
             self._cells.append([])
         elif name == "tc" and self._cells and not self._n_hidden:
-            self._cells[-1].append("")
+            self._cells[-1].append([])
 
     def _close(self, name: str, element: etree._Element) -> Iterator[_Paragraph | etree._Element]:
         paragraph = None
         if name == "p":
             paragraph = _Paragraph(self._text(element), self._styles.level(element))
         elif name == "tr" and self._cells:
-            row = CELL_SEPARATOR.join(self._cells.pop())
+            row = CELL_SEPARATOR.join(" ".join(words) for words in self._cells.pop())
             paragraph = _Paragraph(row) if row.strip(CELL_SEPARATOR) else None
         elif name not in ("tbl", "tc"):
             yield element
             return
         forget(element)
         if paragraph is not None and self._cells and self._cells[-1]:
-            cells = self._cells[-1]
-            cells[-1] = " ".join(f"{cells[-1]} {paragraph.text}".split())
+            self._cells[-1][-1] += paragraph.text.split()
         elif paragraph is not None:
             yield paragraph
 

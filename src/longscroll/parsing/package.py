@@ -5,6 +5,7 @@ Owns the limits that stand between a bomb and memory. Knows no vocabulary of any
 
 from __future__ import annotations
 
+import lzma
 import posixpath
 import zipfile
 import zlib
@@ -21,6 +22,7 @@ MAX_PACKAGE_BYTES = 1 << 30
 MAX_RATIO = 200  # inflated to deflated, watched from FREE_BYTES on
 FREE_BYTES = 50 << 20
 MAX_MEMBERS = 100_000
+DAMAGED = "The document is damaged and cannot be read."
 TOO_LARGE = "The document unpacks to more than can be read."
 _RELATION = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
@@ -41,9 +43,10 @@ class Member:
         """Read up to ``n_bytes``.
 
         Raises:
-            DocumentError: more comes out than any honest document has.
+            DocumentError: more comes out than any honest document has, or the member is damaged.
         """
-        data = self._stream.read(n_bytes if 0 <= n_bytes <= FREE_BYTES else FREE_BYTES)
+        with _damage_as_document_error():
+            data = self._stream.read(n_bytes if 0 <= n_bytes <= FREE_BYTES else FREE_BYTES)
         self.n_read += len(data)
         self._package.n_read += len(data)
         if _is_too_much(self.n_read, self._info) or self._package.n_read > MAX_PACKAGE_BYTES:
@@ -52,14 +55,14 @@ class Member:
 
 
 class Package:
-    """An open Office package; a context manager that turns what a damaged ZIP or XML raises into DocumentError."""
+    """An open Office package; a context manager. All of it raises DocumentError for what is damaged."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.n_read = 0
 
     def __enter__(self) -> Self:
-        with damage_as_document_error():
+        with _damage_as_document_error():
             self._zip = zipfile.ZipFile(self._stream)
         if len(self._zip.filelist) > MAX_MEMBERS:
             raise DocumentError(DocumentErrorKind.TOO_LARGE, TOO_LARGE)
@@ -80,12 +83,14 @@ class Package:
             )
         if _is_too_much(info.file_size, info):
             raise DocumentError(DocumentErrorKind.TOO_LARGE, TOO_LARGE)
-        with damage_as_document_error(), self._zip.open(info) as stream:
+        with _damage_as_document_error():
+            stream = self._zip.open(info)
+        with stream:
             yield Member(self, info, stream)
 
     def events(self, member: Member, *, tags: tuple[str, ...], both: bool = True) -> Iterator[Event]:
         """Yield the starts (unless not ``both``) and ends of elements with these tags, in document order."""
-        yield from etree.iterparse(
+        events = etree.iterparse(
             member,
             events=("start", "end") if both else ("end",),
             tag=tags,
@@ -96,6 +101,10 @@ class Package:
             remove_comments=True,
             remove_pis=True,
         )
+        try:
+            yield from events
+        except etree.XMLSyntaxError as error:
+            raise DocumentError(DocumentErrorKind.CORRUPT, DAMAGED) from error
 
     def relations(self, part: str) -> dict[str, list[str]]:
         """Return the parts that ``part`` refers to (the package itself for ``""``) by the last word of their type."""
@@ -127,19 +136,19 @@ def forget(element: etree._Element) -> None:
 
 
 @contextmanager
-def damage_as_document_error() -> Iterator[None]:
-    """Raise DocumentError for whatever zipfile, zlib or lxml say about damaged bytes."""
+def _damage_as_document_error() -> Iterator[None]:
+    """Raise DocumentError for whatever zipfile and what it inflates with say about damaged bytes."""
     try:
         yield
     except (
         zipfile.BadZipFile,
         zlib.error,
-        etree.XMLSyntaxError,
+        lzma.LZMAError,
         EOFError,
         OSError,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
+        NotImplementedError,  # a way of packing that zipfile does not know
+        RuntimeError,  # a member that claims to be encrypted after all
         ValueError,
+        OverflowError,
     ) as error:
-        raise DocumentError(DocumentErrorKind.CORRUPT, "The document is damaged and cannot be read.") from error
+        raise DocumentError(DocumentErrorKind.CORRUPT, DAMAGED) from error

@@ -1,7 +1,7 @@
-"""PDF through PDFium, page by page: text, printed labels, the outline's headings, where each character came from.
+"""PDF through PDFium, page by page: text, printed labels, headings, and where each character came from.
 
-The only module that speaks PDFium's raw interface. Knows no storage and no process. PDFium is not thread-safe: one
-parse at a time in a process.
+Speaks PDFium's raw interface; so does ``pdf_outline``, and nothing else. Knows no storage and no process. PDFium is not
+thread-safe: one parse at a time in a process.
 """
 
 from __future__ import annotations
@@ -10,34 +10,30 @@ import ctypes
 import mmap
 import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import pypdfium2.raw as pdfium
 
 from longscroll.errors import DocumentError, DocumentErrorKind
-from longscroll.parsing.base import NO_TEXT, Heading, OriginRun, Page, PageQuality
+from longscroll.parsing.base import NO_TEXT, OriginRun, Page, PageQuality
+from longscroll.parsing.pdf_outline import one_line, place, read_outline
 
 MAX_PAGES = 15_000
-_MAX_BOOKMARKS = 20_000
-_MAX_LEVEL = 16
-_MAX_NUMBER_CHARS = 16  # "Chapter 12: " before a title in the text that the outline does not repeat
-_MIN_BROKEN_CHARS = 8  # the least that the first line of a title in two lines must have of it
 _HYPHEN = "\ufffe"
 _MARK = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufeff\uffff\ufffe]")
 _WORD_BEFORE = re.compile(r"\S{1,64}\Z")
 _NOT_A_PLAIN_WORD = re.compile(r"[/\\._@:=0-9]|[A-Z]\Z")
 _UNKNOWN_GLYPHS = re.compile("[\ufffd\ue000-\uf8ff]")
 _MAX_UNKNOWN_SHARE = 0.3
+_FEW_CHARS = 64
+_MIN_VISIBLE_CHARS = 8
+_MIN_PICTURE_SHARE = 0.5  # of the page's area
+_MAX_OBJECTS = 1000
 _LOCKED = {
     pdfium.FPDF_ERR_PASSWORD: "This PDF needs a password to be read; upload a copy that is not protected.",
     pdfium.FPDF_ERR_SECURITY: "This PDF is protected, a password is needed; upload a copy that is not protected.",
 }
-
-
-class _Bookmark(NamedTuple):
-    level: int
-    title: str
 
 
 def parse_pdf(stream: BinaryIO, filename: str, *, max_pages: int = MAX_PAGES) -> Iterator[Page]:  # noqa: ARG001 - Parser
@@ -69,14 +65,14 @@ def _open_error(code: int) -> DocumentError:
 
 
 def _pages(document: pdfium.FPDF_DOCUMENT, n_pages: int) -> Iterator[Page]:
-    outline = _outline(document)
+    outline = read_outline(document)
     for index in range(n_pages):
         text, origin, quality = _read_page(document, index)
         yield Page(
             number=index + 1,
             label=_label(document, index),
             text=text,
-            headings=_place(outline.get(index, ()), text),
+            headings=place(outline.get(index, ()), text),
             origin=origin,
             quality=quality,
             progress=(index + 1, n_pages),
@@ -195,99 +191,39 @@ def _extend(runs: list[OriginRun], run: OriginRun) -> None:
 
 
 def _quality(page: pdfium.FPDF_PAGE, text: str) -> PageQuality:
-    if not text or text.isspace():
-        return "unreadable" if _has_picture(page) else "text"
+    """Tell whether the text is all of the page: a picture with no more than its number on it is not read."""
+    if len(text) < _FEW_CHARS and len("".join(text.split())) < _MIN_VISIBLE_CHARS and _is_picture(page):
+        return "unreadable"
     n_unknown = len(_UNKNOWN_GLYPHS.findall(text)) if _UNKNOWN_GLYPHS.search(text) else 0
     return "unreadable" if n_unknown > _MAX_UNKNOWN_SHARE * len(text) else "text"
 
 
-def _has_picture(page: pdfium.FPDF_PAGE) -> bool:
-    n_objects = min(pdfium.FPDFPage_CountObjects(page), 1000)
-    kinds = {pdfium.FPDFPageObj_GetType(pdfium.FPDFPage_GetObject(page, index)) for index in range(n_objects)}
-    return bool(kinds & {pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_FORM})
+def _is_picture(page: pdfium.FPDF_PAGE) -> bool:
+    page_area = pdfium.FPDF_GetPageWidthF(page) * pdfium.FPDF_GetPageHeightF(page)
+    for index in range(min(pdfium.FPDFPage_CountObjects(page), _MAX_OBJECTS)):
+        shown = pdfium.FPDFPage_GetObject(page, index)
+        if _area(shown) >= _MIN_PICTURE_SHARE * page_area and _has_image(shown):
+            return True
+    return False
+
+
+def _has_image(shown: pdfium.FPDF_PAGEOBJECT) -> bool:
+    kind = pdfium.FPDFPageObj_GetType(shown)
+    if kind != pdfium.FPDF_PAGEOBJ_FORM:
+        return bool(kind == pdfium.FPDF_PAGEOBJ_IMAGE)
+    n_inner = min(pdfium.FPDFFormObj_CountObjects(shown), _MAX_OBJECTS)
+    inner = (pdfium.FPDFFormObj_GetObject(shown, index) for index in range(n_inner))
+    return any(pdfium.FPDFPageObj_GetType(one) == pdfium.FPDF_PAGEOBJ_IMAGE for one in inner)
+
+
+def _area(shown: pdfium.FPDF_PAGEOBJECT) -> float:
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    if not pdfium.FPDFPageObj_GetBounds(shown, left, bottom, right, top):
+        return 0.0
+    return (right.value - left.value) * (top.value - bottom.value)
 
 
 def _label(document: pdfium.FPDF_DOCUMENT, index: int) -> str | None:
     buffer = ctypes.create_string_buffer(128)
     n_bytes = pdfium.FPDF_GetPageLabel(document, index, buffer, len(buffer))
-    label = buffer.raw[: n_bytes - 2].decode("utf-16-le", "replace") if 2 < n_bytes <= len(buffer) else ""
-    return _one_line(label) or None
-
-
-def _outline(document: pdfium.FPDF_DOCUMENT) -> dict[int, list[_Bookmark]]:
-    """Return the bookmarks by the index of the page they lead to, in outline order; a circle is walked once."""
-    found: dict[int, list[_Bookmark]] = {}
-    seen: set[int] = set()
-    pending = [(1, pdfium.FPDFBookmark_GetFirstChild(document, None))]
-    while pending and len(seen) < _MAX_BOOKMARKS:
-        level, bookmark = pending.pop()
-        address = ctypes.cast(bookmark, ctypes.c_void_p).value
-        if address is None or address in seen or level > _MAX_LEVEL:
-            continue
-        seen.add(address)
-        destination = pdfium.FPDFBookmark_GetDest(document, bookmark)
-        page_index = pdfium.FPDFDest_GetDestPageIndex(document, destination) if destination else -1
-        title = _title(bookmark)
-        if title and page_index >= 0:
-            found.setdefault(page_index, []).append(_Bookmark(level, title))
-        pending.append((level, pdfium.FPDFBookmark_GetNextSibling(document, bookmark)))
-        pending.append((level + 1, pdfium.FPDFBookmark_GetFirstChild(document, bookmark)))
-    return found
-
-
-def _title(bookmark: pdfium.FPDF_BOOKMARK) -> str:
-    n_bytes = pdfium.FPDFBookmark_GetTitle(bookmark, None, 0)
-    if not 2 < n_bytes <= 4096:
-        return ""
-    buffer = ctypes.create_string_buffer(n_bytes)
-    pdfium.FPDFBookmark_GetTitle(bookmark, buffer, n_bytes)
-    return _one_line(buffer.raw[: n_bytes - 2].decode("utf-16-le", "replace"))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(_MARK.sub(" ", text).split())
-
-
-def _place(bookmarks: Sequence[_Bookmark], text: str) -> tuple[Heading, ...]:
-    """Put each bookmark where its title stands on the page, or at the last one's place where it is not found."""
-    if not bookmarks:
-        return ()
-    headings = []
-    offset = 0
-    for level, title in bookmarks:
-        found = _find_title(text, title, offset)
-        offset = found if found >= 0 else offset
-        headings.append(Heading(offset, level, title))
-    return tuple(headings)
-
-
-def _find_title(text: str, title: str, start: int) -> int:
-    """Return where ``title`` stands from ``start`` on, a line of its own preferred, or -1.
-
-    A line of its own may begin with a number that the outline does not repeat, and may be spaced or broken differently.
-    """
-    found = text.find(title, start)
-    while found >= 0:
-        line_start = text.rfind("\n", 0, found) + 1
-        stop = found + len(title)
-        if _is_number(text[line_start:found]) and not text[stop : stop + 2].split("\n")[0].strip():
-            return line_start
-        found = text.find(title, stop)
-    spaced = _find_spaced_title(text, "".join(title.split()), start)
-    return spaced if spaced >= 0 else text.find(title, start)
-
-
-def _is_number(prefix: str) -> bool:
-    """Tell whether what stands before a title in its line only counts it: ``2.1``, ``Chapter 12:``, 第三章, nothing."""
-    return len(prefix) <= _MAX_NUMBER_CHARS and (not prefix.strip() or any(char.isnumeric() for char in prefix))
-
-
-def _find_spaced_title(text: str, squeezed: str, start: int) -> int:
-    line_start = start
-    while 0 <= line_start < len(text):
-        line_stop = text.find("\n", line_start)
-        line = "".join(text[line_start : line_stop if line_stop >= 0 else len(text)].split())
-        if line and (line.startswith(squeezed) or (len(line) >= _MIN_BROKEN_CHARS and squeezed.startswith(line))):
-            return line_start
-        line_start = line_stop + 1 if line_stop >= 0 else -1
-    return -1
+    return one_line(buffer.raw[: n_bytes - 2]) or None if 2 < n_bytes <= len(buffer) else None

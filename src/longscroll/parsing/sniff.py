@@ -6,15 +6,14 @@ Owns the signatures. Parses nothing: a format that is told may still be damaged 
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.parsing.base import NO_TEXT
-from longscroll.parsing.text import SAMPLE_BYTES, unmarked_utf16
+from longscroll.parsing.charset import SAMPLE_BYTES, unmarked_utf16
+from longscroll.parsing.package import Package
 
 SUPPORTED = "PDF, DOCX, Markdown and plain text"
 _MAX_CONTROL_SHARE = 0.05
@@ -142,33 +141,25 @@ def _is_bitmap(head: bytes) -> bool:
 
 
 def _sniff_zip(stream: BinaryIO) -> Format:
-    try:
-        with zipfile.ZipFile(stream) as package:
-            names = set(package.namelist())
-            types = _peek(package, "[Content_Types].xml") if "[Content_Types].xml" in names else b""
-            mimetype = _peek(package, "mimetype") if "mimetype" in names else b""
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DocumentError(
-            DocumentErrorKind.CORRUPT, "The file is a damaged package; upload it again, or save it anew first."
-        ) from error
-    if (
-        "word/document.xml" in names
-        or b"wordprocessingml.document.main" in types
-        or b"wordprocessingml.template" in types
-    ):
+    with Package(stream) as package:
+        names = package.names
+        types, mimetype = _peek(package, "[Content_Types].xml"), _peek(package, "mimetype")
+    if "word/document.xml" in names or b"wordprocessingml.document.main" in types:
         return Format.DOCX
     for start, name in _MIMETYPES:
         if mimetype.startswith(start):
             raise _unsupported(name)
-    for member, name in _PACKAGES:
-        if member in names:
+    for member_name, name in _PACKAGES:
+        if member_name in names:
             raise _unsupported(name)
     if "META-INF/container.xml" in names or any(name.lower().endswith(".opf") for name in names):
         raise _unsupported("an EPUB e-book")
     raise _unsupported("a ZIP archive; upload the files in it one by one")
 
 
-def _peek(package: zipfile.ZipFile, name: str) -> bytes:
+def _peek(package: Package, name: str) -> bytes:
+    if name not in package.names:
+        return b""
     with package.open(name) as member:
         return member.read(SAMPLE_BYTES)
 

@@ -29,12 +29,16 @@ def encode(value: object) -> bytes:
         line = _encoder.encode(value)
     except UnicodeEncodeError:
         line = _encoder.encode(_without_surrogates(msgspec.to_builtins(value)))
-    return _escape_separators(line)
+    return line if line.isascii() else _escape_separators(line)
 
 
 def escape(text: str) -> bytes:
     """Return the inside of ``text`` as a JSON string, without the quotes, for a template."""
-    return encode(text)[1:-1]
+    try:
+        line = _encoder.encode(text)
+    except UnicodeEncodeError:
+        line = _encoder.encode(replace_surrogates(text))
+    return line[1:-1] if line.isascii() else _escape_separators(line)[1:-1]
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -81,8 +85,6 @@ def _without_surrogates(value: object) -> object:
 
 
 def _escape_separators(line: bytes) -> bytes:
-    if line.isascii():
-        return line
     for raw, escaped in _LINE_SEPARATORS:
         if raw in line:
             line = line.replace(raw, escaped)

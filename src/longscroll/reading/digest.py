@@ -27,13 +27,20 @@ MAX_PARTS = 10
 """Parts of one document; a summary of more is no summary."""
 MAX_DOCUMENTS = 30
 """Documents that are quoted; of a longer list the first ones."""
-TOKENS_A_QUOTE = 250
+TOKENS_A_QUOTE = 120
 """A short document gives a quote for so many tokens, and two."""
+MIN_LETTERS = 0.8
+"""Share of the visible characters that are letters; formulas, tables and listings have less."""
 _PASSAGES_A_PART = 3
+_OPENING_PASSAGES = 4  # a book's cover and imprint stand before its first sentences
 _CENTRAL_TERMS = 120
 _DIVERSITY = 0.3
 _LEAD_BONUS = 0.1
+_OPENING_BONUS = 0.15  # of the document's first sentences: title page, abstract, introduction
+_TELLING_BONUS = 0.15  # of a sentence that says what the text is about
 _HANGING = 0.08  # off for a sentence that points back or speaks
+_FOREIGN = 0.3  # off for a sentence in another script than most of the document
+_SHORT = 0.1  # off for a sentence so short that it hardly says anything
 
 
 class Pick(NamedTuple):
@@ -42,6 +49,15 @@ class Pick(NamedTuple):
     document: int
     span: Span
     score: float
+
+
+class _Stretch(NamedTuple):
+    """A passage, as far as it lies in a part."""
+
+    passage: int
+    number: int  # of the part
+    part: Span
+    is_lead: bool  # the part opens with it
 
 
 class _Sentence(NamedTuple):
@@ -76,15 +92,30 @@ def pick_passages(artifacts: Sequence[Artifact], budget: int, header_tokens: int
 
 def _sentences_of(artifact: Artifact, n_quotes: int) -> list[tuple[Span, float]]:
     n_quotes = min(n_quotes, 2 + artifact.meta.n_tokens // TOKENS_A_QUOTE)
-    n_parts = min(n_quotes, artifact.n_passages)
-    edges = np.linspace(0, artifact.n_passages, n_parts + 1).astype(int).tolist()
+    parts = _parts(artifact, n_quotes)
     central = _centrality(artifact)
-    places: list[tuple[int, int, bool]] = []
-    for part, (first, stop) in enumerate(pairwise(edges)):
-        near = first + np.argsort(-central[first:stop], kind="stable")[:_PASSAGES_A_PART]
-        places += [(passage, part, passage == first) for passage in sorted({first, *near.tolist()})]
-    pool = _pool(artifact, places, is_quotable) or _pool(artifact, places, _says_something)
-    return sorted(_choose(pool, _shares(n_quotes, n_parts)))
+    stretches = [
+        stretch for number, part in enumerate(parts) for stretch in _stretches(artifact, part, number, central)
+    ]
+    pool = _pool(artifact, stretches, is_quotable) or _pool(artifact, stretches, _says_something)
+    return sorted(_choose(pool, _shares(n_quotes, len(parts))))
+
+
+def _parts(artifact: Artifact, n_quotes: int) -> list[Span]:
+    """Divide a document: a short one at its pages and sections, a longer one evenly."""
+    whole = (0, artifact.meta.n_chars)
+    breaks = artifact.breaks_in(whole)
+    if not 0 < len(breaks) < n_quotes:
+        breaks = np.linspace(*whole, n_quotes + 1).astype(int).tolist()[1:-1]
+    return [part for part in pairwise((whole[0], *breaks, whole[1])) if part[0] < part[1]]
+
+
+def _stretches(artifact: Artifact, part: Span, number: int, central: NDArray[np.float64]) -> list[_Stretch]:
+    """Pick the passages of a part that are worth decoding: those it opens with, and the most central."""
+    first, stop = artifact.passage_at(part[0]), artifact.passage_at(part[1] - 1) + 1
+    leads = range(first, min(stop, first + (_OPENING_PASSAGES if number == 0 else 1)))
+    near = first + np.argsort(-central[first:stop], kind="stable")[:_PASSAGES_A_PART]
+    return [_Stretch(n, number, part, n in leads) for n in sorted({*leads, *near.tolist()})]
 
 
 def _shares(n_quotes: int, n_parts: int) -> list[int]:
@@ -92,20 +123,40 @@ def _shares(n_quotes: int, n_parts: int) -> list[int]:
     return [n_quotes // n_parts + (part < n_quotes % n_parts) for part in range(n_parts)]
 
 
-def _pool(
-    artifact: Artifact, places: Sequence[tuple[int, int, bool]], is_good: Callable[[str], bool]
-) -> list[_Sentence]:
-    """Collect the good sentences of passages, given as (passage, part, whether it opens the part)."""
+def _pool(artifact: Artifact, stretches: Sequence[_Stretch], is_good: Callable[[str], bool]) -> list[_Sentence]:
+    """Collect the good sentences of passages, those that begin in the part."""
     pool: list[_Sentence] = []
-    for passage, part, is_lead in places:
+    for passage, part, (first, stop), is_lead in stretches:
         text, base = artifact.passage_text(passage), artifact.passage_span(passage)[0]
-        for i, (start, stop) in enumerate(sentence_spans(text)):
-            shown = one_line(text[start:stop])
+        own = [(a, b) for a, b in sentence_spans(text) if first <= base + a < stop]
+        for i, (a, b) in enumerate(own):
+            shown = one_line(text[a:b])
             if is_good(shown):
-                bonus = _LEAD_BONUS / (1 + i) if is_lead else 0.0
-                bonus -= _HANGING if _HANGS.match(shown) else 0.0
-                pool.append(_Sentence((base + start, base + stop), shown, part, bonus))
-    return pool
+                lead = (_LEAD_BONUS + _OPENING_BONUS * (part == 0)) / (1 + i / 4) if is_lead else 0.0
+                pool.append(_Sentence((base + a, base + b), shown, part, lead + _manner(shown)))
+    return _without_foreign(pool)
+
+
+def _manner(text: str) -> float:
+    """Say how well a sentence stands alone: what it gains or loses for its wording."""
+    value = _TELLING_BONUS if _TELLS.search(text) else 0.0
+    value -= _HANGING if _HANGS.match(text) else 0.0
+    return value - (_SHORT if len(text) < (25 if is_cjk_text(text) else 70) else 0.0)
+
+
+def _without_foreign(pool: Sequence[_Sentence]) -> list[_Sentence]:
+    """Push back sentences in another script than most of the document: a licence, an English abstract, a listing."""
+    cjk = [is_cjk_text(sentence.text) for sentence in pool]
+    most = sum(cjk) * 2 > len(pool)
+    return [
+        sentence if own == most else sentence._replace(bonus=sentence.bonus - _FOREIGN)
+        for sentence, own in zip(pool, cjk, strict=True)
+    ]
+
+
+def is_cjk_text(text: str) -> bool:
+    """Tell whether a sentence is Chinese: a third of its letters are Han characters."""
+    return cjk_share(text) > 0.33
 
 
 def _says_something(text: str) -> bool:
@@ -115,14 +166,12 @@ def _says_something(text: str) -> bool:
 
 def is_quotable(text: str) -> bool:
     """Tell whether a line is a sentence that can stand in a summary: no heading, table row, imprint or fragment."""
-    is_cjk = cjk_share(text) > 0.3
-    low, high = (14, 160) if is_cjk else (40, 380)
-    if not low <= len(text) <= high or text[0].islower() or _BOILERPLATE.search(text):
+    low, high = (14, 160) if is_cjk_text(text) else (40, 380)
+    if not low <= len(text) <= high or _UNFIT_START.match(text) or _BOILERPLATE.search(text):
         return False
-    letters = sum(letter.isalpha() for letter in text)
-    return text.rstrip("”’」』\"')）]】")[-1:] in ".。!！;；" and letters > 0.7 * sum(
-        not letter.isspace() for letter in text
-    )
+    visible = [letter for letter in text if not letter.isspace()]
+    n_letters = sum(map(str.isalpha, visible))
+    return text.rstrip("”’」』\"')）]】")[-1:] in ".。!！;；" and n_letters > MIN_LETTERS * len(visible)
 
 
 def _choose(pool: Sequence[_Sentence], wanted: Sequence[int]) -> list[tuple[Span, float]]:
@@ -193,6 +242,17 @@ def _spread(central: NDArray[np.float64], n_parts: int) -> list[int]:
     return [0, *(part[i] for i in range(rounds) for part in ranked if i < len(part) and part[i])]
 
 
+_TELLS = re.compile(
+    r"\b(?:this|the present) (?:paper|article|chapter|section|report|book|study|document|guide|manual|work)\b"
+    r"|\bwe (?:present|propose|describe|show|introduce|report|argue|conclude|find|found)\b"
+    r"|\b(?:in (?:summary|conclusion|short)|results? (?:show|suggest)|the (?:purpose|aim|goal|main)|consists? of)\b"
+    r"|(?:本|该|这[份篇本])(?:文|书|章|节|报告|研究|手册|文档|论文|合同|协议|年度)|我们(?:提出|介绍|认为|发现)"
+    r"|(?:旨在|目的是|主要(?:介绍|包括|讨论|内容|原因)|结果表明|综上|总之|概括|分为|由此可见|结论)",
+    re.IGNORECASE,
+)
+_UNFIT_START = re.compile(
+    r"[a-z]|[\d.]+[\s.、)）]|[-–—*•·●■▪◦○]|[)）\]】,，.。;；:：]|['\"]?\w+['\"]?\s*[:=] *['\"{\[]|[{\[<#$\\]"
+)
 _HANGS = re.compile(
     r"(?:He|She|It|They|This|These|Those|That|His|Her|Its|Their|However|But|And|So|Then|Thus|Also|Therefore)\b|[“\"‘「『]"
     r"|[他她它其此该这那]|但|而|因此|所以|于是|然而|却|又|且|也"

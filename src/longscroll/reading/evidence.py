@@ -6,24 +6,33 @@ prompt and no engine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
 from msgspec import Struct, structs
+from numpy.typing import NDArray
 
-from longscroll.documents.artifact import Artifact
+from longscroll.documents.artifact import Artifact, OutlineEntry
 from longscroll.engines.base import DocumentFacts, Evidence, Passage, Place
-from longscroll.engines.scoring import N_COVERING, Question, coverage_of, score_sentences
-from longscroll.engines.sentences import one_line, sentence_spans
+from longscroll.engines.sentences import cjk_share, one_line, sentence_spans
+from longscroll.engines.terms import is_cjk
 from longscroll.reading.digest import pick_passages, pick_sentences
 from longscroll.reading.messages import ReadTask, Source
 from longscroll.reading.pack import BudgetTooSmall, Choice, PackOptions, everything, pack
 from longscroll.reading.plan import Plan, PlanOptions, Room, choose
-from longscroll.reading.question import subject_terms
-from longscroll.reading.rank import Hit, rank
+from longscroll.reading.question import implied_words, subject_terms
+from longscroll.reading.rank import Hit, Ranking, rank
 from longscroll.types import Span
 
 MAX_TITLE = 120
+MIN_TITLE_BYTES = 12
+MAX_HEADINGS = 24
+_GENERIC = "cover titlepage contents tableofcontents halftitle frontmatter 封面 标题页 目录 扉页 书名页 版权页 目次"
+_NO_TITLES = frozenset(_GENERIC.split())
+FRONT_CHARS = 1000
+"""A title stands within so many characters of the beginning."""
 
 
 class ReadingOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,8 +41,11 @@ class ReadingOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     plan: PlanOptions = PlanOptions()
     pack: PackOptions = PackOptions()
     n_ranked: int = 60
-    min_coverage: float = 0.6  # below it an English question counts as not answered by the documents
-    min_coverage_cjk: float = 0.4  # the same for Chinese
+    full_strength: float = 2.5  # score of the best passage, by the sum of the question's idf, that leaves no doubt
+    # Coverage below which the documents count as having no answer: at one passage, and more for each tenfold of them,
+    # because among more passages more is found by chance.
+    needed_latin: tuple[float, float] = (0.1, 0.092)
+    needed_cjk: tuple[float, float] = (0.1, 0.064)
 
 
 class OpenDocument(NamedTuple):
@@ -60,7 +72,7 @@ def find_evidence(task: ReadTask, documents: Sequence[OpenDocument], options: Re
         found = Evidence(plan="whole", plan_reason=plan.reason, passages=passages, coverage=1.0)
     else:
         found = _digest(documents, plan, options, is_quoting=task.context_window is None)
-    facts = tuple(_facts(document) for document in documents)
+    facts = tuple(_facts(document, found) for document in documents)
     n_read = sum(n_tokens_read(found, documents))
     return structs.replace(found, documents=facts, n_tokens_read=n_read, n_tokens_total=sum(sizes))
 
@@ -86,7 +98,7 @@ def _tokens_in(artifact: Artifact, span: Span) -> int:
 
 def _look_up(task: ReadTask, documents: Sequence[OpenDocument], plan: Plan, options: ReadingOptions) -> Evidence:
     artifacts = [document.artifact for document in documents]
-    borrowed = subject_terms(task.question, task.history)
+    borrowed = (*subject_terms(task.question, task.history), implied_words(task.question))
     ranking = rank(artifacts, task.question, limit=options.n_ranked, extra_terms=borrowed)
     is_quoting = task.context_window is None
     if not ranking.hits:
@@ -101,28 +113,24 @@ def _look_up(task: ReadTask, documents: Sequence[OpenDocument], plan: Plan, opti
     except BudgetTooSmall:
         passages = _cut(documents, hits[0], plan.budget - packing.header_tokens)
     found = Evidence(plan="lookup", plan_reason=plan.reason, passages=passages)
-    return _judge(found, task.question, ranking.term_weights, options)
+    return _judge(found, ranking, task.question, n_passages=sum(map(len, sizes)), options=options)
 
 
-def _judge(found: Evidence, question: str, weights: dict[str, float], options: ReadingOptions) -> Evidence:
-    """Add how the passages rank and how well they cover the question; borrowed terms count half."""
+def _judge(found: Evidence, ranking: Ranking, question: str, *, n_passages: int, options: ReadingOptions) -> Evidence:
+    """Add how the passages rank and how well they cover the question itself, without what it borrows."""
     own = question.lower()
-    weights = {term: weight if _is_own(term, own) else weight / 2 for term, weight in weights.items()}
-    asked = Question(question, weights)
-    ranked = sorted(found.passages, key=lambda passage: -passage.score)
-    coverage = coverage_of(asked, score_sentences(asked, ranked[:N_COVERING]), ranked)
-    needed = options.min_coverage_cjk if asked.is_cjk else options.min_coverage
+    total = sum(w for term, w in ranking.term_weights.items() if term in own or term[:-1] in own) or 1.0
+    strength = min(1.0, ranking.hits[0].score / (options.full_strength * total))
+    coverage = 0.25 * ranking.coverage + 0.75 * strength
+    is_cjk_question = sum(map(is_cjk, ranking.term_weights)) * 2 > len(ranking.term_weights)
+    needed = options.needed_cjk if is_cjk_question else options.needed_latin
     return structs.replace(
         found,
-        ranking=tuple(passage.number for passage in ranked),
+        ranking=tuple(passage.number for passage in sorted(found.passages, key=lambda passage: -passage.score)),
         coverage=round(coverage, 3),
-        is_covered=coverage >= needed,
-        term_weights=weights,
+        is_covered=coverage >= needed[0] + needed[1] * math.log10(max(1, n_passages)),
+        term_weights=ranking.term_weights,
     )
-
-
-def _is_own(term: str, question: str) -> bool:
-    return term in question or term[:-1] in question
 
 
 def _nothing_found(
@@ -168,8 +176,8 @@ def _named(question: str, documents: Sequence[OpenDocument]) -> list[int]:
     return [d for d, stem in stems if len(stem) >= 2 and stem in asked]
 
 
-def _token_counts(artifact: Artifact) -> list[int]:
-    return [int(n) for n in artifact.passage_n_tokens]
+def _token_counts(artifact: Artifact) -> NDArray[np.uint32]:
+    return artifact.passage_n_tokens
 
 
 def _cut(documents: Sequence[OpenDocument], hit: Hit, n_tokens: int) -> tuple[Passage, ...]:
@@ -226,21 +234,42 @@ def _places(artifact: Artifact, span: Span) -> tuple[Place, ...]:
     return tuple(places)
 
 
-def _facts(document: OpenDocument) -> DocumentFacts:
+def _facts(document: OpenDocument, found: Evidence) -> DocumentFacts:
+    """Say what a document is; what only a summary, or a question without an answer, needs is found for these only."""
     source, artifact = document
-    return DocumentFacts(
+    facts = DocumentFacts(
         document=source.document,
         filename=source.filename,
-        title=_title(artifact),
+        title=None,
         n_pages=artifact.meta.n_pages,
         n_tokens=artifact.meta.n_tokens,
     )
+    if found.plan == "lookup" and found.is_covered:
+        return facts
+    language: Literal["zh", "en"] = "zh" if cjk_share(artifact.text((0, FRONT_CHARS))) > 0.3 else "en"
+    if found.plan == "lookup":
+        return structs.replace(facts, language=language)
+    headings = _main_headings(artifact.outline)
+    return structs.replace(facts, language=language, title=_title(artifact), headings=headings)
+
+
+def _main_headings(outline: Sequence[OutlineEntry]) -> tuple[str, ...]:
+    """Return the headings of the highest level that has several; none where only deep ones repeat."""
+    for level in sorted({entry.level for entry in outline})[:2]:
+        titles = [one_line(entry.title)[:MAX_TITLE] for entry in outline if entry.level == level]
+        if len(titles) > 1:
+            return (*filter(None, titles[:MAX_HEADINGS]), *(["…"] if len(titles) > MAX_HEADINGS else []))
+    return ()
 
 
 def _title(artifact: Artifact) -> str | None:
     """Return the first heading where it opens the document, else a first line that looks like a title."""
-    if artifact.outline and artifact.outline[0].offset < 1000 and artifact.outline[0].level == 1:
-        return one_line(artifact.outline[0].title)[:MAX_TITLE] or None
-    first = next((line.strip() for line in artifact.text((0, 2000)).splitlines() if line.strip()), "")
-    is_sentence = first[-1:] in ".。!！?？;；:：,，、" or first[:1].islower()
-    return first if 2 <= len(first) <= 80 and not is_sentence and any(c.isalpha() for c in first) else None
+    if artifact.outline and artifact.outline[0].offset < FRONT_CHARS and artifact.outline[0].level == 1:
+        heading = one_line(artifact.outline[0].title)[:MAX_TITLE]
+        if "".join(heading.lower().split()) not in _NO_TITLES:
+            return heading or None
+    first = next((line.strip() for line in artifact.text((0, FRONT_CHARS)).splitlines() if line.strip()), "")
+    is_sentence = first[-1:] in ".。!！?？;；:：,，、-" or first[:1].islower()
+    width = len(first.encode("utf-8", "replace"))
+    says_something = width >= MIN_TITLE_BYTES and sum(map(str.isalpha, first)) > 3
+    return first if says_something and len(first) <= 80 and not is_sentence else None

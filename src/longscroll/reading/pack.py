@@ -9,9 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from longscroll.reading.rank import Hit
+
+Sizes = Sequence[int] | NDArray[np.uint32]
+"""Tokens of each passage of a document."""
 
 
 class BudgetTooSmall(Exception):
@@ -43,7 +48,7 @@ class Choice(NamedTuple):
 
 def pack(
     hits: Sequence[Hit],
-    sizes: Sequence[Sequence[int]],
+    sizes: Sequence[Sizes],
     *,
     budget: int,
     named: Collection[int] = (),
@@ -66,7 +71,7 @@ def pack(
     for place in _wishes(hits, scores, sizes, named, options):
         if len(chosen) >= options.n_sure and scores.get(place, 0.0) < options.stop_score * hits[0].score:
             continue
-        cost = sizes[place[0]][place[1]] + options.header_tokens
+        cost = int(sizes[place[0]][place[1]]) + options.header_tokens
         if place not in chosen and cost <= left:
             chosen.add(place)
             left -= cost
@@ -75,15 +80,15 @@ def pack(
     return _join(sorted(chosen), scores, sizes, options)
 
 
-def everything(sizes: Sequence[Sequence[int]]) -> list[Choice]:
+def everything(sizes: Sequence[Sizes]) -> list[Choice]:
     """Choose every passage of every document, each by itself: citations stay precise."""
-    return [Choice(d, p, p + 1, n, 0.0) for d, passages in enumerate(sizes) for p, n in enumerate(passages)]
+    return [Choice(d, p, p + 1, int(n), 0.0) for d, passages in enumerate(sizes) for p, n in enumerate(passages)]
 
 
 def _wishes(
     hits: Sequence[Hit],
     scores: dict[tuple[int, int], float],
-    sizes: Sequence[Sequence[int]],
+    sizes: Sequence[Sizes],
     named: Collection[int],
     options: PackOptions,
 ) -> Iterator[tuple[int, int]]:
@@ -111,7 +116,7 @@ def _wishes(
 def _join(
     places: Iterable[tuple[int, int]],
     scores: dict[tuple[int, int], float],
-    sizes: Sequence[Sequence[int]],
+    sizes: Sequence[Sizes],
     options: PackOptions,
 ) -> list[Choice]:
     choices: list[Choice] = []
@@ -121,7 +126,7 @@ def _join(
         for start in range(0, len(members), options.max_joined):
             piece = members[start : start + options.max_joined]
             document, first = piece[0]
-            n_tokens = sum(sizes[d][p] for d, p in piece) + options.header_tokens
+            n_tokens = sum(int(sizes[d][p]) for d, p in piece) + options.header_tokens
             best = max(scores.get(place, 0.0) for place in piece)
             choices.append(Choice(document, first, first + len(piece), n_tokens, best))
     return choices

@@ -31,7 +31,7 @@ WINDOW = 48  # half words: 24 words, or 48 CJK characters
 MAX_GAP = 4  # words between two neighbors of the question that still count as such
 _FAR = 1 << 40
 
-_SENTENCE_END = re.compile(r"[。！？!?;；]+[”’」』）\"')]*|\.[\"'”’)\]]*(?=\s)|\n")
+_SENTENCE_END = re.compile(r"(?:[。！？!?;；]+[”’」』）\"')]*|\.[\"'”’)\]]*(?=\s)|\n)\s*")
 
 
 class Occurrences(NamedTuple):

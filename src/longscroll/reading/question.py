@@ -43,6 +43,12 @@ def subject_terms(question: str, history: Sequence[str]) -> tuple[str, ...]:
     return tuple(term for term in terms if term not in own)[:MAX_BORROWED]
 
 
+def implied_words(question: str) -> str:
+    """Return the words that a question of measure implies: "how heavy" asks for a weight."""
+    text = question.lower()
+    return " ".join(words for pattern, words in _IMPLIED if pattern.search(text))
+
+
 def _points_back(question: str) -> bool:
     text = question.lower()
     size = _size_of_subject(text)
@@ -142,6 +148,28 @@ _ABOUT_ALL = (
         rf"^[^㐀-鿿]*(?:请问)?{_THIS_ZH}{_DOCUMENT_ZH}?(?:主要|都|大概|究竟|到底)?是?"
         r"(?:讲|说|写|谈|介绍|描述|关于|涉及|讲述)(?:了|的|述)?是?些?(?:什么|啥|哪些)(?:内容|东西|事|的)?[^㐀-鿿]*$"
     ),
+)
+_IMPLIED = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"\bhow heavy\b", "weight weighs"),
+        (r"\bhow (?:tall|high)\b", "height"),
+        (r"\bhow long\b", "length"),
+        (r"\bhow wide\b", "width"),
+        (r"\bhow deep\b", "depth"),
+        (r"\bhow old\b", "age"),
+        (r"\bhow fast\b", "speed"),
+        (r"\bhow much .*\b(?:cost|pay)", "price"),
+        (r"\bwho (?:wrote|is the author)", "author by"),
+        ("多重", "重量"),
+        ("多高", "高度"),
+        ("多长|多長", "长度"),
+        ("多宽|多寬", "宽度"),
+        ("多深", "深度"),
+        ("多快", "速度"),
+        ("多大年[纪紀]|几岁|幾歲", "年龄"),
+        ("多少钱|多少錢", "价格 费用 金额"),
+    )
 )
 _BACKWARD = re.compile(
     r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|former|latter|same)\b"

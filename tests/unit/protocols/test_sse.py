@@ -57,8 +57,12 @@ class Source:
 
 
 def writer(source: Source, client: Client) -> EventWriter:
+    return writer_of(source.events(), client)
+
+
+def writer_of(events: AsyncGenerator[ChatEvent, None], client: Client) -> EventWriter:
     stream = EventStream(
-        events=source.events(),
+        events=events,
         render=lambda event: event.text.encode() if isinstance(event, Delta) else b"",
         fail=lambda error: f"[{error}]".encode(),
         heartbeat=b":",
@@ -158,6 +162,56 @@ async def test_a_client_that_does_not_read_stops_the_source() -> None:
     client.is_reading.set()
     await task
     assert (n_yielded < 600, b"".join(client.bodies)) == (True, b"x" * 2000)
+
+
+async def impatient() -> AsyncGenerator[ChatEvent, None]:
+    """Say ``a``, wait in vain for a while, say ``b``, wait in vain again, end."""
+    for text in ("a", "b"):
+        yield Delta(text=text)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
+
+
+async def test_a_timeout_of_the_source_is_its_own_affair() -> None:
+    client = Client()
+    await writer_of(impatient(), client).write()
+    assert client.bodies == [b"a", b"b", b""]
+
+
+async def test_a_timeout_of_the_source_while_the_client_is_slow_loses_nothing() -> None:
+    client = Client()
+    client.is_reading.clear()
+    asyncio.get_running_loop().call_later(0.015, client.is_reading.set)
+    await writer_of(impatient(), client).write()
+    assert b"".join(client.bodies) == b"ab"
+
+
+@pytest.mark.item(46)
+async def test_cancellation_closes_a_source_whose_client_is_slow() -> None:
+    client, source = Client(), Source([*texts("a"), 60.0])
+    client.is_reading.clear()
+    task = asyncio.create_task(writer(source, client).write())
+    await asyncio.sleep(0.005)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert source.is_closed
+
+
+async def test_a_source_that_never_waits_leaves_the_loop_its_turns() -> None:
+    n_turns = 0
+
+    async def count_turns() -> None:
+        nonlocal n_turns
+        while True:
+            n_turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    await writer(Source(texts(*("x" for _ in range(2000)))), Client()).write()
+    counting.cancel()
+    assert n_turns >= 7
 
 
 async def test_an_empty_stream_is_a_whole_response() -> None:

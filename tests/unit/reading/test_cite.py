@@ -11,7 +11,9 @@ TESLA = "Tesla was born in 1856. He died in New York on 7 January 1943."
 NOBEL = "The Nobel prize of 1915 went to somebody else. 诺贝尔奖颁给了别人。"
 
 
-def answer(*events: str | Mark, mode: CitationMode = "annotations", reads_marks: bool = True) -> tuple[str, list[Annotation]]:
+def answer(
+    *events: str | Mark, mode: CitationMode = "annotations", reads_marks: bool = True
+) -> tuple[str, list[Annotation]]:
     citer = Citer(evidence(TESLA, NOBEL), mode, reads_marks=reads_marks)
     deltas = [citer.feed(Text(event) if isinstance(event, str) else event) for event in events]
     deltas.append(citer.close())
@@ -61,7 +63,9 @@ def test_a_mark_of_no_passage_is_taken_out_with_the_space_before_it(mark: str) -
     assert answer(f"A claim{mark}.") == ("A claim.", [])
 
 
-@pytest.mark.parametrize("text", ["year [2024]", "list[i]", "`a[1]`", "```\na[1]\n```", "[text](1)", "[]", "[1", "x [1a]"])
+@pytest.mark.parametrize(
+    "text", ["year [2024]", "list[i]", "`a[1]`", "```\na[1]\n```", "[text](1)", "[]", "[1", "x [1a]"]
+)
 def test_brackets_that_are_no_mark_stay_as_they_are(text: str) -> None:
     assert answer(text) == (text, [])
 
@@ -109,7 +113,10 @@ def test_an_annotation_travels_with_the_text_of_its_mark() -> None:
 
 
 def test_a_citation_names_the_pages_of_its_span_only() -> None:
-    places = (Place(offset=0, page=4, page_label="iv", section="A"), Place(offset=5, page=5, page_label="v", section="B"))
+    places = (
+        Place(offset=0, page=4, page_label="iv", section="A"),
+        Place(offset=5, page=5, page_label="v", section="B"),
+    )
     whole = Passage(
         number=1, document=0, file_id=None, filename=None, text="0123456789", span=(0, 10), pages=(4, 5), page_label="iv",
         section="A", places=places,

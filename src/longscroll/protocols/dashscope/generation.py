@@ -101,13 +101,11 @@ class FrameRenderer:
         self._request = request
         self._shape = shape
         self._n_frames = 0
+        self._is_incremental = shape.is_incremental
         self._text = ""  # all text so far, cumulative streams only
         self._escaped = b""  # the same, as it stands in JSON
         self._annotations: tuple[Annotation, ...] = ()
-        template = encode(self._generation("", "null", FrameUsage(0, 0, 0)))
-        before, content, after = template.partition(b'"content":"' if shape.is_message else b'"text":"')
-        self._before = before + content
-        self._between, _, self._after = after.partition(_NUMBERS % (0, 0, 0))
+        self._template = self._make_template()
 
     def render(self, event: ChatEvent) -> bytes:
         """Return the frame of an event; progress has none here, the writer's comments keep the stream alive."""
@@ -123,23 +121,31 @@ class FrameRenderer:
         if not event.text and not event.annotations:
             return b""
         escaped = escape(event.text)
-        if self._shape.is_incremental:
+        if self._is_incremental:
             self._annotations = event.annotations
-            text = event.text
         else:
             self._annotations += event.annotations
             self._text += event.text
-            self._escaped += escaped
-            text, escaped = self._text, self._escaped
-        numbers = (event.n_input_tokens + event.n_output_tokens, event.n_input_tokens, event.n_output_tokens)
-        if self._annotations or not self._shape.has_usage:
-            return self._frame(self._generation(text, "null", FrameUsage(*numbers)))
+            self._escaped = escaped = self._escaped + escaped
+        n_input, n_output = event.n_input_tokens, event.n_output_tokens
+        if self._annotations or self._template is None:
+            text = event.text if self._is_incremental else self._text
+            return self._frame(self._generation(text, "null", FrameUsage(n_input + n_output, n_input, n_output)))
         self._n_frames += 1
-        head = _HEAD % self._n_frames
-        return b"".join((head, self._before, escaped, self._between, _NUMBERS % numbers, self._after, b"\n\n"))
+        return self._template % (self._n_frames, escaped, n_input + n_output, n_input, n_output)
+
+    def _make_template(self) -> bytes | None:
+        """Return a plain frame with places for its number, text and counters; None where frames have no counters."""
+        if not self._shape.has_usage:
+            return None
+        frame = encode(self._generation("", "null", FrameUsage(0, 0, 0))).replace(b"%", b"%%")
+        empty, place = (
+            (b'"content":""', b'"content":"%b"') if self._shape.is_message else (b'"text":""', b'"text":"%b"')
+        )
+        return _HEAD + frame.replace(empty, place).replace(_NUMBERS % (0, 0, 0), _NUMBERS) + b"\n\n"
 
     def _last(self, event: Finish) -> bytes:
-        if self._shape.is_incremental:
+        if self._is_incremental:
             self._annotations = ()
         usage = event.usage
         frame_usage = FrameUsage(

@@ -85,6 +85,12 @@ def test_annotations_are_repeated_as_the_text_is(*, is_incremental: bool, expect
     assert [len(annotations) for annotations in shown] == expected
 
 
+def test_the_last_incremental_frame_repeats_no_annotation() -> None:
+    render = renderer(is_incremental=True)
+    render.render(Delta(text="[1]", annotations=(annotation(0, 1),)))
+    assert "annotations" not in data(render.render(finish(1)))["output"]
+
+
 def test_frames_without_usage_have_none() -> None:
     render = renderer(has_usage=False)
     assert ["usage" in data(render.render(event)) for event in (Delta(text="a"), finish(1))] == [False, False]

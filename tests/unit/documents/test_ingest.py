@@ -1,0 +1,239 @@
+"""The state machine of ingestion, over memory stores and scripted parsers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from factories.ingestion import ARTIFACT_BYTES, ScriptedParsers, done, progressed
+from factories.storage import NOON, make_file, put_blob, read_blob
+from longscroll.documents.ingest import ARTIFACT, BYTES, Failed, Ingest, IngestOptions, Ready
+from longscroll.documents.zygote import ZygoteLost
+from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
+from longscroll.storage.base import blob_prefix
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles
+from longscroll.types import File, FileStatus, Progress
+
+OPTIONS = IngestOptions(lease_s=0.06, poll_s=0.02, backoff_s=0.01)
+
+
+class House:
+    """Stores, and an ingestion of its own clock over them."""
+
+    def __init__(self, blobs: MemoryBlobs) -> None:
+        self.files = MemoryFiles()
+        self.blobs = blobs
+        self.now = NOON
+
+    def ingest(self, parsers: ScriptedParsers, **options: float) -> Ingest:
+        values = {"lease_s": OPTIONS.lease_s, "poll_s": OPTIONS.poll_s, "backoff_s": OPTIONS.backoff_s} | options
+        return Ingest(self.files, self.blobs, parsers, clock=self.clock, options=IngestOptions(**values))  # type: ignore[arg-type]
+
+    def clock(self) -> datetime:
+        return self.now
+
+    async def upload(self) -> File:
+        file = make_file()
+        await put_blob(self.blobs, blob_prefix(file.workspace, file.id) + BYTES, b"bytes")
+        return await self.files.add(file)
+
+    async def names(self, file: File) -> list[str]:
+        prefix = blob_prefix(file.workspace, file.id)
+        return [name.removeprefix(prefix) for name in await self.blobs.list_names(prefix)]
+
+    async def delete(self, ingest: Ingest, file: File) -> None:
+        await self.files.mark_deleting(file.workspace, file.id)
+        await ingest.cancel(file.workspace, file.id)
+        await self.blobs.delete_prefix(blob_prefix(file.workspace, file.id))
+        await self.files.remove(file.workspace, file.id)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with MemoryBlobs() as blobs:
+        yield House(blobs)
+
+
+async def last_event(ingest: Ingest, file: File) -> Ready | Failed:
+    async with asyncio.timeout(5), aclosing(ingest.watch(file.workspace, file.id)) as events:
+        async for event in events:
+            if not isinstance(event, Progress):
+                return event
+    raise AssertionError("the file came to no end")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_an_uploaded_file_becomes_processed_with_its_artifact_in_place(house: House) -> None:
+    async with house.ingest(ScriptedParsers(done(details="1 of 3 pages could not be read: 2."))) as ingest:
+        file = await house.upload()
+        ingest.notify()
+        assert await last_event(ingest, file) == Ready()
+    stored = await house.files.get(file.workspace, file.id)
+    assert stored is not None
+    assert (stored.status, stored.n_pages, stored.n_chars, stored.n_tokens) == (FileStatus.PROCESSED, 3, 120, 40)
+    assert stored.status_details == "1 of 3 pages could not be read: 2."
+    assert await read_blob(house.blobs, blob_prefix(file.workspace, file.id) + ARTIFACT) == ARTIFACT_BYTES
+
+
+async def test_a_file_that_is_no_document_becomes_an_error_in_words(house: House) -> None:
+    locked = DocumentError(DocumentErrorKind.ENCRYPTED, "A password is needed.")
+    async with house.ingest(ScriptedParsers(locked)) as ingest:
+        file = await house.upload()
+        assert await last_event(ingest, file) == Failed(DocumentErrorKind.ENCRYPTED, "A password is needed.")
+    assert await house.names(file) == [BYTES]
+
+
+async def test_a_watcher_sees_the_file_wait_then_its_pages_then_the_end(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    ingest = house.ingest(parsers)
+    file = await house.upload()
+    async with asyncio.timeout(5), aclosing(ingest.watch(file.workspace, file.id)) as events:
+        assert await anext(events) == Progress(stage="queued", file_id=file.id)
+        async with ingest:
+            assert await anext(events) == Progress(stage="parsing", file_id=file.id)
+            await until(lambda: parsers.report is not None)
+            assert parsers.report is not None
+            parsers.report(progressed(2, 3))
+            reported = Progress(stage="parsing", file_id=file.id, n_done=2, n_total=3, unit="pages")
+            assert ingest.progress(file.workspace, file.id) == reported
+            assert await anext(events) == reported
+            parsers.gate.set()
+            assert [event async for event in events] == [Ready()]
+
+
+async def test_what_another_process_publishes_is_seen_by_polling(house: House) -> None:
+    file = await house.upload()
+    watching = asyncio.create_task(last_event(house.ingest(ScriptedParsers()), file))
+    async with house.ingest(ScriptedParsers()):
+        assert await watching == Ready()
+
+
+async def test_a_file_that_is_gone_ends_its_watch(house: House) -> None:
+    assert await last_event(house.ingest(ScriptedParsers()), make_file()) == Failed(None, "The file was deleted.")
+
+
+async def test_deletion_ends_the_parse_and_nothing_stays(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers) as ingest:
+        file = await house.upload()
+        watching = asyncio.create_task(last_event(ingest, file))
+        await until(lambda: parsers.n_running == 1)
+        await house.delete(ingest, file)
+        assert parsers.n_running == 0
+        assert await watching == Failed(None, "The file was deleted.")
+    assert await house.names(file) == []
+
+
+async def test_a_deletion_between_artifact_and_publication_leaves_nothing(house: House) -> None:
+    class DeletedBeneath(MemoryBlobs):
+        async def adopt(self, staged: Path, name: str) -> None:
+            await super().adopt(staged, name)
+            if name.endswith(ARTIFACT):
+                await house.files.mark_deleting(file.workspace, file.id)
+
+    async with DeletedBeneath() as house.blobs:
+        async with house.ingest(ScriptedParsers()) as ingest:
+            file = await house.upload()
+            assert await last_event(ingest, file) == Failed(None, "The file was deleted.")
+        assert await house.names(file) == []
+
+
+async def test_stopping_gives_the_claim_back_as_if_it_had_never_been(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers):
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+    claim = await house.files.claim("another", now=house.now, lease_s=1)
+    assert claim is not None
+    assert (claim.file.id, claim.file.attempt) == (file.id, 1)
+
+
+async def test_a_lease_is_renewed_as_long_as_the_parse_goes_on(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers):
+        await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        for _ in range(5):
+            await asyncio.sleep(OPTIONS.lease_s / 2)
+            house.now += timedelta(seconds=OPTIONS.lease_s / 2)
+            assert await house.files.claim("another", now=house.now, lease_s=1) is None
+
+
+async def test_who_lost_its_lease_publishes_nothing_and_does_not_disturb_the_new_holder(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers) as ingest:
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        house.now += timedelta(hours=1)
+        claim = await house.files.claim("another", now=house.now, lease_s=3600)
+        await until(lambda: ingest.progress(file.workspace, file.id) is None)
+        assert claim is not None
+        assert (parsers.n_running, await house.names(file)) == (0, [BYTES])
+        assert await house.files.renew(claim, now=house.now, lease_s=1)
+
+
+async def test_a_full_disk_postpones_a_file_and_costs_it_no_attempt(house: House) -> None:
+    async with house.ingest(ScriptedParsers(StorageFull("full"), done())) as ingest:
+        file = await house.upload()
+        assert await last_event(ingest, file) == Ready()
+    stored = await house.files.get(file.workspace, file.id)
+    assert stored is not None
+    assert stored.attempt == 1
+
+
+async def test_a_file_under_which_processes_die_again_and_again_is_an_error_in_the_end(house: House) -> None:
+    async with house.ingest(ScriptedParsers(ZygoteLost())) as ingest:
+        file = await house.upload()
+        watching = asyncio.create_task(last_event(ingest, file))
+        while not watching.done():
+            house.now += timedelta(seconds=OPTIONS.lease_s)
+            await asyncio.sleep(OPTIONS.poll_s)
+    assert watching.result() == Failed(DocumentErrorKind.CORRUPT, "Reading the file was broken off 3 times.")
+
+
+async def test_a_file_whose_bytes_are_lost_says_so(house: House) -> None:
+    async with house.ingest(ScriptedParsers()) as ingest:
+        file = await house.files.add(make_file())
+        event = await last_event(ingest, file)
+    assert event == Failed(DocumentErrorKind.CORRUPT, "The stored bytes of the file are missing; upload it again.")
+
+
+async def test_no_more_files_are_claimed_than_children_can_parse(house: House) -> None:
+    parsers = ScriptedParsers(n_children=2)
+    parsers.gate.clear()
+    async with house.ingest(parsers) as ingest:
+        files = [await house.upload() for _ in range(3)]
+        await until(lambda: parsers.n_running == 2)
+        assert sum(ingest.progress(file.workspace, file.id) is not None for file in files) == 2
+        parsers.gate.set()
+        assert [await last_event(ingest, file) for file in files] == [Ready()] * 3
+
+
+async def test_ingestion_goes_on_after_a_store_failed_under_it(house: House) -> None:
+    class FailsOnce(MemoryFiles):
+        has_failed = False
+
+        async def claim(self, owner: str, *, now: datetime, lease_s: float):  # type: ignore[no-untyped-def]
+            if not self.has_failed:
+                self.has_failed = True
+                raise ConnectionError("the database went away")
+            return await super().claim(owner, now=now, lease_s=lease_s)
+
+    house.files = FailsOnce()
+    async with house.ingest(ScriptedParsers()) as ingest:
+        assert await last_event(ingest, await house.upload()) == Ready()
