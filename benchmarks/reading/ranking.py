@@ -25,42 +25,10 @@ from longscroll.reading.rank import Hit, Ranking, rank
 
 IN_BUDGET = 16_000
 N_NEEDLES = 110
-ADJECTIVES = [
-    "amber",
-    "bold",
-    "calm",
-    "dusty",
-    "eager",
-    "faint",
-    "gentle",
-    "hollow",
-    "ivory",
-    "jolly",
-    "keen",
-    "lucid",
-    "mellow",
-    "noble",
-    "opal",
-    "proud",
-]
-NOUNS = [
-    "anvil",
-    "beacon",
-    "candle",
-    "dagger",
-    "ember",
-    "falcon",
-    "goblet",
-    "hammer",
-    "island",
-    "jacket",
-    "kettle",
-    "lantern",
-    "mirror",
-    "needle",
-]
-ZH_ADJECTIVES = ["青铜", "翡翠", "琥珀", "白玉", "赤金", "玄铁", "紫檀", "碧水", "寒霜", "烈火"]
-ZH_NOUNS = ["宝剑", "古镜", "灯笼", "罗盘", "酒壶", "棋盘", "屏风", "折扇", "铜钟", "马鞍", "玉佩"]
+ADJECTIVES = ("amber", "bold", "calm", "dusty", "eager", "faint", "gentle", "hollow", "ivory", "jolly", "keen", "lucid")
+NOUNS = ("anvil", "beacon", "candle", "dagger", "ember", "falcon", "goblet", "hammer", "island", "jacket", "kettle")
+ZH_ADJECTIVES = ("青铜", "翡翠", "琥珀", "白玉", "赤金", "玄铁", "紫檀", "碧水", "寒霜", "烈火")
+ZH_NOUNS = ("宝剑", "古镜", "灯笼", "罗盘", "酒壶", "棋盘", "屏风", "折扇", "铜钟", "马鞍", "玉佩")
 
 
 def main() -> None:

@@ -84,28 +84,24 @@ class VocabularyCounter:
     def count_pieces(self, text: str, stops: Sequence[int]) -> list[int]:
         """Count a text piece by piece; see TokenCounter."""
         normal = _nfc(text)
-        ids = self._encode(normal)
-        if not ids:
-            return [0] * len(stops)
+        ids = [np.array(self._encoding.encode_ordinary(piece), dtype=np.intp) for piece in _pieces(normal)]
+        sizes = self._sizes[np.concatenate(ids)]
         pieces = [text[start:stop] for start, stop in pairwise((0, *stops))]
         if normal is not text:  # each piece is as long as it is composed by itself: off by a mark at the most
             pieces = [_nfc(piece) for piece in pieces]
         ends_of_pieces = np.cumsum([len(piece.encode("utf-8", "surrogatepass")) for piece in pieces])
-        starts_of_tokens = np.cumsum(self._sizes[ids]) - self._sizes[ids]
+        starts_of_tokens = np.cumsum(sizes) - sizes
         n_begun = np.searchsorted(starts_of_tokens, ends_of_pieces, side="left")
-        n_begun[-1] = len(ids)
+        n_begun[-1:] = len(sizes)
         return np.diff(n_begun, prepend=0).tolist()  # type: ignore[no-any-return]
 
     def encode(self, text: str) -> list[int]:
         """Encode to token ids."""
-        return self._encode(_nfc(text))
+        return [token for piece in _pieces(_nfc(text)) for token in self._encoding.encode_ordinary(piece)]
 
     def decode_tokens(self, ids: Sequence[int]) -> list[str]:
         """Decode each id by itself."""
         return [self._encoding.decode_single_token_bytes(i).decode("utf-8", "replace") for i in ids]
-
-    def _encode(self, normal: str) -> list[int]:
-        return [token for piece in _pieces(normal) for token in self._encoding.encode_ordinary(piece)]
 
 
 class EstimatedCounter:

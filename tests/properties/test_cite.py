@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factories.evidences import evidence
 from longscroll.engines.base import Text
 from longscroll.reading.cite import Citer
 from longscroll.types import Annotation, CitationMode
-from factories.evidences import evidence
 
 PASSAGES = (
     "Tesla was born in 1856. He died in New York.\nThe end.",
@@ -14,29 +14,12 @@ PASSAGES = (
     "x",
     "A b, c d; e f.",
 )
-PIECES = st.sampled_from(
-    [
-        "[1]",
-        "[2]",
-        "[1][2]",
-        " [3, 4]",
-        "【1】",
-        "［２］",
-        "[9]",
-        "[",
-        "]",
-        "[1",
-        "1]",
-        "`",
-        "```",
-        "\n",
-        " ",
-        "  ",
-        ".",
-        "。",
-    ]
-    + ["Tesla died", "他死于纽约", "in 1856", "“born in 1856”", "the end", "\t", "[2024]", "[1-3]"]
+MARKS = st.sampled_from(
+    ["[1]", "[2]", "[1][2]", " [3, 4]", "【1】", "［２］", "[9]", "[", "]", "[1", "1]", "[2024]", "[1-3]"]
 )
+SPACE = st.sampled_from(["`", "```", "\n", " ", "  ", "\t", ".", "。"])
+WORDS = st.sampled_from(["Tesla died", "他死于纽约", "in 1856", "“born in 1856”", "the end"])
+PIECES = MARKS | SPACE | WORDS
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=24).map("".join)
 MODES = st.sampled_from(["annotations", "marks", "off"])
 

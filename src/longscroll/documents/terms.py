@@ -28,7 +28,6 @@ _MULTIPLIER = 0x9E3779B97F4A7C15 | 1
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _N_CLASSED = 0x20000  # code points beyond are CJK ideographs up to U+3FFFF, separators after
 _JOINERS = "-._/@:+#&\u2010\u2011\u2012\u2013"
-_MAX_STEMMED = 32
 _KATAKANA_DOT = 0x30FB
 
 # Scripts written without spaces: pairs of characters take the place of words.
@@ -124,12 +123,8 @@ class Lexer:
         return keys
 
     def stem(self, words: Sequence[str]) -> list[str]:
-        """Stem folded words; what has a digit, or is no natural word by its length, stays as it is."""
-        stems = self._stemmer.stemWords(words)
-        return [
-            stem if word.isalpha() and len(word) <= _MAX_STEMMED else word
-            for word, stem in zip(words, stems, strict=True)
-        ]
+        """Stem folded words, of whatever language, as English: index and question are wrong in the same way."""
+        return list(self._stemmer.stemWords(words))
 
     def _stem(self, folded: Folded, starts: NDArray[np.intp], stops: NDArray[np.intp]) -> NDArray[np.uint64]:
         text = folded.codes.tobytes().decode("utf-32-le")

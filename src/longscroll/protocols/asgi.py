@@ -82,7 +82,7 @@ class Application:
                 await receive()
         except StartupError as error:
             self.startup_error = error
-            await send({"type": "lifespan.startup.failed", "message": ""})
+            await send({"type": "lifespan.startup.failed", "message": ""})  # the command says it, in its own words
         else:
             await send({"type": "lifespan.shutdown.complete"})
 

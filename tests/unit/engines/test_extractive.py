@@ -48,7 +48,8 @@ def test_a_lookup_quotes_the_sentence_that_says_it_with_the_one_before_and_with_
     assert not composition.abstained
     quoted = "Nikola Tesla was born in Smiljan in 1856. He died in New York on 7 January 1943."
     assert text_of(composition.parts) == (
-        f"“{quoted}” (p. 3) [1]\n\nAlso in the documents:\n\n- “Tesla would die without pigeons and visitors.” (p. 3) [2]"
+        f"“{quoted}” (p. 3) [1]\n\nAlso in the documents:\n\n"
+        "- “Tesla would die without pigeons and visitors.” (p. 3) [2]"
     )
     assert composition.parts[1] == Mark(1, (100, 100 + len(quoted)))
 

