@@ -51,7 +51,18 @@ AFTER = (
     b'"created":1764500000,"system_fingerprint":null,"model":"qwen-long",'
     b'"id":"chatcmpl-5b0a4c1e-6d1f-4f0e-9a55-2f9a2f1f9c10"}\n\n'
 )
-ROWS = (("raw ASGI", "raw", CHAT), ("compat chat", "longscroll", CHAT), ("native generation", "longscroll", GENERATION))
+NATIVE = (
+    b'id:%d\nevent:result\n:HTTP_STATUS/200\ndata:{"output":{"choices":[{"message":{"content":"%b","role":"assistant"},'
+    b'"finish_reason":"null"}]},"usage":{"total_tokens":%d,"input_tokens":%d,"output_tokens":%d},'
+    b'"request_id":"5b0a4c1e-6d1f-4f0e-9a55-2f9a2f1f9c10"}\n\n'
+)
+ROWS = (
+    ("raw ASGI, compat", "raw", CHAT),
+    ("compat chat", "longscroll", CHAT),
+    ("raw ASGI, native", "raw", GENERATION),
+    ("native generation", "longscroll", GENERATION),
+)
+"""Each surface beside the raw server that renders its frames."""
 
 
 async def source(n_deltas: int) -> AsyncGenerator[ChatEvent, None]:
@@ -62,17 +73,27 @@ async def source(n_deltas: int) -> AsyncGenerator[ChatEvent, None]:
     yield Finish(reason="stop", usage=usage, model_served="qwen-long")
 
 
+def compat_frame(_event: Delta, text: bytes) -> bytes:
+    return BEFORE + text + AFTER
+
+
+def native_frame(event: Delta, text: bytes) -> bytes:
+    n_input, n_output = event.n_input_tokens, event.n_output_tokens
+    return NATIVE % (n_output, text, n_input + n_output, n_input, n_output)
+
+
 def raw_application(n_deltas: int) -> Any:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         while (await receive()).get("more_body"):
             pass
+        render = compat_frame if scope["path"] == CHAT else native_frame
         headers = [(b"content-type", b"text/event-stream;charset=UTF-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async for event in source(n_deltas):
             if isinstance(event, Delta):
-                frame = BEFORE + escape(event.text) + AFTER
+                frame = render(event, escape(event.text))
                 await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -163,8 +184,8 @@ def report(costs: dict[str, list[float]], n_rounds: int, n_deltas: int, n_connec
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     print(f"{machine}, Python {platform.python_version()}, {versions}")
     print(f"\n| {'':18} | CPU us/chunk | raw / this (range) |\n|{'-' * 20}|{'-' * 14}|{'-' * 20}|")
-    raw = costs["raw ASGI"]
-    for name, values in costs.items():
+    for position, (name, _, _) in enumerate(ROWS):
+        values, raw = costs[name], costs[ROWS[position // 2 * 2][0]]
         ratios = [base / value for base, value in zip(raw, values, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
         print(f"| {name:18} | {statistics.median(values):12.2f} | {spread:18} |")

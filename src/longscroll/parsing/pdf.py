@@ -20,6 +20,7 @@ from longscroll.parsing.base import NO_TEXT, OriginRun, Page, PageQuality
 from longscroll.parsing.pdf_outline import one_line, place, read_outline
 
 MAX_PAGES = 15_000
+_FIRST_ROOM = 1 << 15  # UTF-16 units; three to ten times a page
 _HYPHEN = "\ufffe"
 _MARK = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufeff\uffff\ufffe]")
 _WORD_BEFORE = re.compile(r"\S{1,64}\Z")
@@ -66,8 +67,9 @@ def _open_error(code: int) -> DocumentError:
 
 def _pages(document: pdfium.FPDF_DOCUMENT, n_pages: int) -> Iterator[Page]:
     outline = read_outline(document)
+    room = _Room()
     for index in range(n_pages):
-        text, origin, quality = _read_page(document, index)
+        text, origin, quality = _read_page(document, index, room)
         yield Page(
             number=index + 1,
             label=_label(document, index),
@@ -79,12 +81,27 @@ def _pages(document: pdfium.FPDF_DOCUMENT, n_pages: int) -> Iterator[Page]:
         )
 
 
-def _read_page(document: pdfium.FPDF_DOCUMENT, index: int) -> tuple[str, tuple[OriginRun, ...], PageQuality]:
+class _Room:
+    """Room for PDFium to write a page's text into, kept from page to page: new room costs as much as the clean-up."""
+
+    def __init__(self) -> None:
+        self._units = (ctypes.c_ushort * _FIRST_ROOM)()
+
+    def for_units(self, n_units: int) -> ctypes.Array[ctypes.c_ushort]:
+        """Return an array of at least so many UTF-16 units."""
+        if n_units > len(self._units):
+            self._units = (ctypes.c_ushort * (2 * n_units))()
+        return self._units
+
+
+def _read_page(
+    document: pdfium.FPDF_DOCUMENT, index: int, room: _Room
+) -> tuple[str, tuple[OriginRun, ...], PageQuality]:
     page = pdfium.FPDF_LoadPage(document, index)
     if not page:
         return "", (), "unreadable"
     text_page = pdfium.FPDFText_LoadPage(page)
-    text, origin = _read_text(text_page) if text_page else ("", ())
+    text, origin = _read_text(text_page, room) if text_page else ("", ())
     quality = _quality(page, text)
     if text_page:
         pdfium.FPDFText_ClosePage(text_page)
@@ -92,13 +109,13 @@ def _read_page(document: pdfium.FPDF_DOCUMENT, index: int) -> tuple[str, tuple[O
     return text, origin, quality
 
 
-def _read_text(text_page: pdfium.FPDF_TEXTPAGE) -> tuple[str, tuple[OriginRun, ...]]:
+def _read_text(text_page: pdfium.FPDF_TEXTPAGE, room: _Room) -> tuple[str, tuple[OriginRun, ...]]:
     n_chars = pdfium.FPDFText_CountChars(text_page)
     if n_chars <= 0:
         return "", ()
-    buffer = (ctypes.c_ushort * (2 * n_chars + 1))()  # twice: a ligature may be one character and two letters
-    n_units = max(0, pdfium.FPDFText_GetText(text_page, 0, n_chars, buffer) - 1)
-    raw = str(memoryview(buffer).cast("B")[: 2 * n_units], "utf-16-le", "replace")
+    units = room.for_units(2 * n_chars + 1)  # twice: a character may be a pair of surrogates
+    n_units = max(0, pdfium.FPDFText_GetText(text_page, 0, n_chars, units) - 1)
+    raw = str(memoryview(units).cast("B")[: 2 * n_units], "utf-16-le", "replace")
     text, runs = clean(raw)
     if n_chars != len(raw):
         runs = _through_skipped_chars(text_page, runs, raw=raw, is_wide=n_units != len(raw))
@@ -114,7 +131,7 @@ def clean(raw: str) -> tuple[str, list[OriginRun]]:
     lines = raw.split("\r\n")
     runs: list[OriginRun] = []
     n_written = n_read = 0
-    has_marks = _MARK.search(raw) is not None
+    has_marks = _MARK.search("\n".join(lines)) is not None
     for number, line in enumerate(lines):
         n_line = len(line) + 1  # the line end stands for its carriage return
         if has_marks and _MARK.search(line):

@@ -6,7 +6,7 @@ Knows ASGI's ``receive`` and nothing of ``send``: ``asgi`` delivers replies. Kno
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -25,7 +25,7 @@ T = TypeVar("T")
 AsgiMessage = MutableMapping[str, Any]
 AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
-Send = Callable[[AsgiMessage], Awaitable[None]]
+Send = Callable[[AsgiMessage], Coroutine[Any, Any, None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON = "application/json"

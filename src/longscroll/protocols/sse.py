@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import aclosing
 from typing import Any
 
@@ -22,6 +22,9 @@ from longscroll.types import ChatEvent
 MEDIA_TYPE = b"text/event-stream;charset=UTF-8"
 
 _MAX_WAITING_FRAMES = 256
+
+Step = Coroutine[Any, Any, ChatEvent]
+"""The wait for one event, which can be taken up and left as the loop would."""
 
 
 class EventWriter:
@@ -76,19 +79,24 @@ class EventWriter:
         The source goes first: it runs until it waits, what it waits for is kept, the frames leave, then the wait is
         taken up. A cancellation meanwhile reaches the source as if it had been waiting all along.
         """
-        waiting, render = self._waiting, self._stream.render
+        waiting, render, send = self._waiting, self._stream.render, self._send
         while True:
-            step = events.__anext__().__await__()
+            step: Step = events.asend(None)
             try:
-                awaited = next(step)
+                awaited = step.send(None)
             except StopIteration as ready:
                 event: ChatEvent = ready.value
             except StopAsyncIteration:
                 return
             else:
                 try:
-                    if waiting:
-                        yield from self._flush().__await__()
+                    if len(waiting) == 1 and self._is_started and self._beating is None:
+                        # As _flush would; this is the usual case, and a coroutine less is a tenth of a chunk's cost.
+                        yield from send({"type": "http.response.body", "body": waiting[0], "more_body": True})
+                        waiting.clear()
+                        self._last_sent = self._loop.time()
+                    elif waiting:
+                        yield from self._flush()
                     yield awaited
                 except asyncio.CancelledError as cancellation:
                     step = _cancel(step, cancellation)
@@ -100,7 +108,7 @@ class EventWriter:
             if frame:
                 waiting.append(frame)
             if len(waiting) >= _MAX_WAITING_FRAMES:
-                yield from self._flush().__await__()
+                yield from self._flush()
                 yield
 
     async def _flush(self) -> None:
@@ -156,9 +164,8 @@ class EventWriter:
         self._beating = None
 
 
-def _cancel(
-    step: Generator[Any, Any, ChatEvent], cancellation: asyncio.CancelledError
-) -> Generator[Any, Any, ChatEvent]:
+@types.coroutine
+def _cancel(step: Step, cancellation: asyncio.CancelledError) -> Step:
     """Throw a cancellation into a wait and see it to its end.
 
     The source may clean up, which can wait too, or turn it into something else, as a timeout of its own does.
@@ -171,5 +178,5 @@ def _cancel(
     try:
         yield awaited
     except asyncio.CancelledError as again:
-        return (yield from _cancel(step, again))
+        step = _cancel(step, again)
     return (yield from step)

@@ -180,7 +180,7 @@ def _choose(pool: Sequence[_Sentence], wanted: Sequence[int]) -> list[tuple[Span
         return []
     vectors = _vectors([sentence.text for sentence in pool])
     centroid = vectors.mean(axis=0)
-    centroid /= np.linalg.norm(centroid)
+    centroid /= np.linalg.norm(centroid) or 1.0
     bonuses = np.array([sentence.bonus for sentence in pool], dtype=np.float32)
     score: NDArray[np.float32] = vectors @ centroid + bonuses
     parts = np.array([sentence.part for sentence in pool])
@@ -198,17 +198,17 @@ def _choose(pool: Sequence[_Sentence], wanted: Sequence[int]) -> list[tuple[Span
 
 
 def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Make unit TF-IDF vectors over the terms that at least two of the texts share."""
+    """Make TF-IDF vectors of unit length; a term of one text alone counts for its length only, being like no other."""
     counts = [Counter(content_terms(text)) for text in texts]
     df = Counter(term for terms in counts for term in terms)
     shared = {term: i for i, term in enumerate(term for term, n in df.items() if n > 1)}
-    vectors = np.zeros((len(texts), len(shared) + 1), dtype=np.float32)
+    vectors = np.zeros((len(texts), len(shared)), dtype=np.float32)
     for row, terms in enumerate(counts):
-        for term, n in terms.items():
+        weights = {term: (1 + math.log(n)) * math.log(1 + len(texts) / df[term]) for term, n in terms.items()}
+        length = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
+        for term, weight in weights.items():
             if term in shared:
-                vectors[row, shared[term]] = (1 + math.log(n)) * math.log(1 + len(texts) / df[term])
-        vectors[row, -1] = 0.1  # a sentence that shares nothing still has a direction
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+                vectors[row, shared[term]] = weight / length
     return vectors
 
 

@@ -30,7 +30,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         "open('/tmp/new', 'w')",
         "os.listdir('/')",
         "os.execv('/bin/true', ['true'])",
-        "os.kill(os.getppid(), 0) if False else open('/proc/self/status')",
+        "open('/proc/self/status')",
     ],
 )
 def test_no_path_can_be_opened_listed_or_executed(attempt: str) -> None:

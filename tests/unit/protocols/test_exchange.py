@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+
+import msgspec
 import pytest
 
 from factories.requests import make_request
@@ -27,6 +30,25 @@ async def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
     with pytest.raises(BodyTooLarge):
         await request.body()
     assert await request.next_piece() == b"x"
+
+
+class Name(str):
+    """A type that msgspec asks us to make."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(("n_bytes", "on_loop"), [(10, True), (3 << 20, False)])
+async def test_a_large_body_is_decoded_in_a_thread(*, n_bytes: int, on_loop: bool) -> None:
+    threads: list[int] = []
+
+    def make(_kind: type, value: str) -> Name:
+        threads.append(threading.get_ident())
+        return Name(value)
+
+    decoder = msgspec.json.Decoder(dict[str, Name], dec_hook=make)
+    await make_request(b'{"a":"' + b"x" * n_bytes + b'"}').decode(decoder)
+    assert [thread == threading.get_ident() for thread in threads] == [on_loop]
 
 
 async def test_a_client_that_leaves_inside_a_body_aborts_it() -> None:

@@ -107,10 +107,10 @@ async def test_no_frame_is_held_back_for_another() -> None:
 async def test_silence_is_filled_and_the_status_waits_for_it() -> None:
     client = Client()
     task = asyncio.create_task(writer(Source([Progress(stage="parsing"), 60.0]), client).write())
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.02)
     before = list(client.messages)
-    await asyncio.sleep(0.095)
-    assert (before, client.messages[0]["status"], client.bodies) == ([], 200, [b":", b":", b":"])
+    await asyncio.sleep(0.1)
+    assert (before, client.messages[0]["status"], client.bodies[:2]) == ([], 200, [b":", b":"])
     task.cancel()
 
 
@@ -119,6 +119,27 @@ async def test_a_stream_that_speaks_needs_no_comments() -> None:
     client = Client()
     await writer(Source([step for n in range(10) for step in (0.012, *texts(str(n)))]), client).write()
     assert b"".join(client.bodies) == b"0123456789"
+
+
+async def test_a_client_that_does_not_read_gets_one_comment_at_a_time() -> None:
+    client = Client()
+    task = asyncio.create_task(writer(Source([60.0]), client).write())
+    await asyncio.sleep(0.06)
+    client.is_reading.clear()
+    n_read = len(client.bodies)
+    await asyncio.sleep(0.1)
+    client.is_reading.set()
+    await asyncio.sleep(0.001)
+    assert client.bodies[n_read:] == [b":"]
+    task.cancel()
+
+
+async def test_nothing_is_sent_after_the_end() -> None:
+    client = Client()
+    await writer(Source(texts("a")), client).write()
+    n_sent = len(client.messages)
+    await asyncio.sleep(0.1)
+    assert len(client.messages) == n_sent
 
 
 @pytest.mark.item(39)

@@ -8,9 +8,13 @@ from longscroll.reading.digest import MAX_PARTS, is_quotable, pick_passages, pic
 TOPICS = ["rivers", "bridges", "harbours", "mills", "castles", "markets", "gardens", "towers"]
 
 
+def name(i: int) -> str:
+    return "Q" + "".join("bcdfghjklm"[int(digit)] + "a" for digit in str(i))
+
+
 def book(n_paragraphs: int) -> str:
     return "\n\n".join(
-        f"Chapter {i} describes the {TOPICS[i % 8]} of the old province in year {1500 + i}. They were built by hand."
+        f"The way leads from {name(i)} by {name(i + 1)} to {name(i + 2)}, past its {TOPICS[i % 8]}. It is long."
         for i in range(n_paragraphs)
     )
 
@@ -27,7 +31,7 @@ def test_quotes_span_a_long_document_in_order() -> None:
 def test_a_quote_is_a_sentence_of_the_document() -> None:
     artifact = open_document(book(40)).artifact
     for pick in pick_sentences([artifact]):
-        assert artifact.text(pick.span).startswith("Chapter")
+        assert artifact.text(pick.span).startswith("The way")
         assert artifact.text(pick.span).endswith(".")
 
 

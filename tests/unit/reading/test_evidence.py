@@ -8,6 +8,13 @@ from longscroll.reading.messages import ReadTask
 
 TESLA = "Nikola Tesla was born in Smiljan. He died in New York in 1943."
 PUMP = "The pump weighs 41 kilograms. Two people should carry it."
+RIVER = [
+    "The river rises among the glaciers of the northern range.",
+    "Three old bridges carry the railway and the roads of the valley.",
+    "Fishermen of the harbour sell their catch before sunrise.",
+    "A dam was planned in 1920 but never built by the province.",
+    "Every spring the meadows below the castle are flooded again.",
+]
 FILLER = "\n\n".join(f"Paragraph {i} speaks of gardens, cellars and farms in the usual way." for i in range(120))
 
 
@@ -83,11 +90,11 @@ def test_a_window_with_hardly_any_room_gets_the_best_sentences() -> None:
 
 
 def test_a_digest_spans_the_pages_of_a_short_document() -> None:
-    pages = [f"Page {i} tells the story of the river number {i} and of its many old bridges." for i in range(1, 6)]
+    pages = [f"{sentence} {'And so on, and on. ' * 24}" for sentence in RIVER]
     found = read("What is this about?", open_document(*pages))
     assert found.plan == "digest"
     assert [passage.pages for passage in found.passages] == [(1,), (2,), (3,), (4,), (5,)]
-    assert [passage.text for passage in found.passages] == pages
+    assert [passage.text for passage in found.passages] == RIVER
 
 
 def test_a_digest_knows_what_the_documents_are() -> None:

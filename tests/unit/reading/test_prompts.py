@@ -9,6 +9,7 @@ from longscroll.reading.prompts import RULES, header, neutralize, render
 from longscroll.types import Message
 
 NONE = Evidence(plan="none", plan_reason="")
+TOKENS = "<|im_start|> <|im_end|> <|endoftext|> <｜User｜> <s> </s> <start_of_turn> [INST] [/INST] <<SYS>> <think>"
 HISTORY = (Message(role="user", content="Hi"), Message(role="assistant", content="Hello"))
 
 
@@ -42,10 +43,7 @@ def test_evidence_that_does_not_cover_the_question_is_said_to_the_model() -> Non
     assert "may well not contain" not in strong
 
 
-@pytest.mark.parametrize(
-    "token",
-    "<|im_start|> <|im_end|> <|endoftext|> <｜User｜> <s> </s> <start_of_turn> [INST] [/INST] <<SYS>> <think>".split(),
-)
+@pytest.mark.parametrize("token", TOKENS.split())
 def test_a_control_token_in_any_text_is_broken(token: str) -> None:
     messages = render(
         evidence(f"a{token}b"),

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from factories.artifacts import artifact_bytes
+from longscroll.engines.base import Evidence, Prompt
+from longscroll.reading.evidence import ReadingOptions
+from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, ReaderReply, ReaderTask, ReadTask, Source
+from longscroll.reading.process import LENGTH, Desk, serve
+from longscroll.tokens import EstimatedCounter
+
+TESLA = "Nikola Tesla was born in Smiljan. He died in New York in 1943."
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk(ReadingOptions(), EstimatedCounter)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "artifact"
+    path.write_bytes(artifact_bytes(TESLA))
+    return path
+
+
+def task(*sources: Source, number: int = 1) -> ReadTask:
+    return ReadTask(task=number, question="Where was Tesla born?", sources=sources, context_window=None)
+
+
+def source(path: Path | None = None, inline: str | None = None, document: int = 0) -> Source:
+    artifact = str(path) if path else None
+    return Source(document=document, workspace="ws", file_id="file-fe-1", artifact=artifact, inline=inline)
+
+
+def exchange(desk: Desk, *tasks: ReaderTask) -> list[ReaderReply]:
+    frames = b"".join(LENGTH.pack(len(data)) + data for data in map(msgspec.msgpack.encode, tasks))
+    out = BytesIO()
+    serve(desk, BytesIO(frames), out)
+    data, replies = out.getvalue(), list[ReaderReply]()
+    while data:
+        (size,) = LENGTH.unpack(data[: LENGTH.size])
+        replies.append(msgspec.msgpack.decode(data[LENGTH.size : LENGTH.size + size], type=ReaderReply))
+        data = data[LENGTH.size + size :]
+    return replies
+
+
+def test_files_and_inline_text_are_read_side_by_side(desk: Desk, stored: Path) -> None:
+    [reply] = exchange(desk, task(source(stored), source(inline="Tesla again, born elsewhere.", document=1)))
+    assert isinstance(reply, Read)
+    assert {passage.document for passage in reply.evidence.passages} == {0, 1}
+    assert len(reply.n_tokens) == len(reply.n_tokens_read) == 2
+    assert reply.n_tokens[0] == EstimatedCounter().count(TESLA)
+
+
+def test_an_answer_is_composed(desk: Desk) -> None:
+    prompt = Prompt(model="m", question="?", language="en", evidence=Evidence(plan="none", plan_reason=""), messages=())
+    [reply] = exchange(desk, ComposeTask(task=7, prompt=prompt))
+    assert isinstance(reply, Composed)
+    assert (reply.task, reply.abstained, len(reply.parts)) == (7, False, 1)
+
+
+def test_a_deleted_file_is_gone_even_after_it_was_open(desk: Desk, stored: Path) -> None:
+    [first] = exchange(desk, task(source(stored)))
+    stored.unlink()
+    assert isinstance(first, Read)
+    assert exchange(desk, task(source(stored))) == [Failed(task=1, error="FileGone", message="file-fe-1")]
+
+
+def test_a_damaged_file_fails_its_task_and_not_the_next(desk: Desk, stored: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"no artifact at all")
+    failed, read = exchange(desk, task(source(broken)), task(source(stored), number=2))
+    assert isinstance(failed, Failed)
+    assert (failed.error, read.task) == ("ArtifactError", 2)
+    assert isinstance(read, Read)
+
+
+def test_blank_inline_text_is_an_error_of_the_document(desk: Desk) -> None:
+    [reply] = exchange(desk, task(source(inline="  \n ")))
+    assert isinstance(reply, Failed)
+    assert reply.error == "DocumentError"
+
+
+def test_a_cut_frame_ends_the_process_quietly(desk: Desk) -> None:
+    out = BytesIO()
+    serve(desk, BytesIO(LENGTH.pack(100) + b"short"), out)
+    assert out.getvalue() == b""
