@@ -18,6 +18,8 @@ from longscroll.engines.sentences import one_line, sentence_spans
 from longscroll.engines.terms import CJK_STOP, is_cjk, stem
 from longscroll.types import Span
 
+MAX_QUESTION = 400
+"""Characters of a question that are compared letter by letter; its terms come from all of it."""
 MIN_FUZZY = 4
 """Letters that two words must share to be taken for relatives."""
 MAX_SCORED = 48
@@ -121,15 +123,15 @@ class Question:
     """
 
     def __init__(self, text: str, term_weights: Mapping[str, float]) -> None:
-        self.text = text
-        self.kind: AnswerType = answer_type(text)
+        self.text = text[:MAX_QUESTION]
+        self.kind: AnswerType = answer_type(self.text)
         self.weights = dict(term_weights)
         self.is_cjk = any(is_cjk(term) for term in self.weights)
         self._total = sum(self.weights.values()) or 1.0
         self._literals = [term for term in self.weights if is_cjk(term) or not term.isalnum()]
         roots = sorted({re.escape(_root(term)) for term in self.weights if term not in self._literals})
         self._words = re.compile(rf"\b(?:{'|'.join(roots)})\w*", re.IGNORECASE) if roots else None
-        self._order = [term for _, term in self.hits(text)]
+        self._order = [term for _, term in self.hits(self.text)]
         letters = {letter for term in self._literals if is_cjk(term) for letter in term} - CJK_STOP
         self._letters = {letter: self._letter_weight(letter) for letter in letters}
 

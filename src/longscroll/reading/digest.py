@@ -25,6 +25,8 @@ from longscroll.types import Span
 
 MAX_PARTS = 10
 """Parts of one document; a summary of more is no summary."""
+PASSAGE_TOKENS = 600
+"""Room that one passage and its header may take, about."""
 MAX_DOCUMENTS = 30
 """Documents that are quoted; of a longer list the first ones."""
 TOKENS_A_QUOTE = 120
@@ -76,12 +78,11 @@ def pick_sentences(artifacts: Sequence[Artifact]) -> list[Pick]:
 
 def pick_passages(artifacts: Sequence[Artifact], budget: int, header_tokens: int) -> list[tuple[int, int]]:
     """Pick the passages (document, number) that span the documents, in document order, within a budget of tokens."""
-    if not artifacts:
-        return []
     chosen: list[tuple[int, int]] = []
-    for document, artifact in enumerate(artifacts):
-        left = budget // len(artifacts)
-        ranked = _spread(_centrality(artifact), n_parts=max(1, left // 600))
+    shown = artifacts[: max(1, budget // PASSAGE_TOKENS)]  # of more documents than passages, the first ones
+    for document, artifact in enumerate(shown):
+        left = budget // len(shown)
+        ranked = _spread(_centrality(artifact), n_parts=max(1, left // PASSAGE_TOKENS))
         for passage in ranked:
             cost = artifact.passage_tokens(passage) + header_tokens
             if cost <= left:
@@ -110,10 +111,13 @@ def _parts(artifact: Artifact, n_quotes: int) -> list[Span]:
     return [part for part in pairwise((whole[0], *breaks, whole[1])) if part[0] < part[1]]
 
 
-def _stretches(artifact: Artifact, part: Span, number: int, central: NDArray[np.float64]) -> list[_Stretch]:
+def _stretches(
+    artifact: Artifact, numbered: tuple[int, Span], central: NDArray[np.float64], n_leads: int
+) -> list[_Stretch]:
     """Pick the passages of a part that are worth decoding: those it opens with, and the most central."""
+    number, part = numbered
     first, stop = artifact.passage_at(part[0]), artifact.passage_at(part[1] - 1) + 1
-    leads = range(first, min(stop, first + (_OPENING_PASSAGES if number == 0 else 1)))
+    leads = range(first, min(stop, first + n_leads))
     near = first + np.argsort(-central[first:stop], kind="stable")[:_PASSAGES_A_PART]
     return [_Stretch(n, number, part, n in leads) for n in sorted({*leads, *near.tolist()})]
 

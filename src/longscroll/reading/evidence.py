@@ -58,8 +58,11 @@ class OpenDocument(NamedTuple):
 def find_evidence(task: ReadTask, documents: Sequence[OpenDocument], options: ReadingOptions) -> Evidence:
     """Find what an engine reads for a question; CPU work, about 10 ms for a lookup over ten million tokens."""
     room = Room(
-        context_window=task.context_window, n_reserved=task.n_reserved_tokens, n_wanted=task.n_budget_tokens
-    )  # fmt: skip
+        context_window=task.context_window,
+        n_reserved=task.n_reserved_tokens,
+        n_wanted=task.n_budget_tokens,
+        prefill_tokens_per_s=task.prefill_tokens_per_s,
+    )
     sizes = [document.artifact.meta.n_tokens for document in documents]
     plan = choose(task.question, sizes, room=room, options=options.plan)
     if plan.kind == "none":

@@ -29,6 +29,7 @@ class ReadTask(Struct, frozen=True, kw_only=True, tag="read"):
     context_window: int | None  # None: for an engine that quotes
     n_reserved_tokens: int = 0  # history, behavior prompt, answer
     n_budget_tokens: int | None = None  # None: as the plan says
+    prefill_tokens_per_s: float | None = None  # what the engine was seen to read; None: not known, or it has read these
 
 
 class Read(Struct, frozen=True, kw_only=True, tag="evidence"):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import count
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from longscroll.engines.base import Prompt
@@ -29,6 +30,8 @@ from longscroll.reading.evidence import ReadingOptions
 from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, ReaderReply, ReaderTask, ReadTask
 from longscroll.reading.process import LENGTH
 
+RESTART_PAUSE_S = 1.0
+_log = structlog.get_logger(__name__)
 _DECODER: msgspec.msgpack.Decoder[ReaderReply] = msgspec.msgpack.Decoder(ReaderReply)
 _ENCODER = msgspec.msgpack.Encoder()
 _ERRORS: dict[str, Callable[[str], Exception]] = {
@@ -109,19 +112,19 @@ class Readers:
     async def _try(self, task: ReaderTask) -> ReaderReply:
         process = await self._acquire()
         job = asyncio.create_task(process.ask(task))
+        grace_s = 0.0
         try:
-            reply = await asyncio.wait_for(asyncio.shield(job), self._options.timeout_s)
+            return await asyncio.wait_for(asyncio.shield(job), self._options.timeout_s)
         except TimeoutError as error:
-            self._clean_up(process, job, grace_s=0)
             raise EngineTimeout("Reading the documents took too long.") from error
         except asyncio.CancelledError:
-            self._clean_up(process, job, grace_s=self._options.grace_s)
+            grace_s = self._options.grace_s
             raise
-        except ReaderDied:
-            self._clean_up(process, job, grace_s=0)
-            raise
-        self._idle.put_nowait(process)
-        return reply
+        finally:
+            if job.done() and not job.cancelled() and job.exception() is None:
+                self._idle.put_nowait(process)
+            else:
+                self._clean_up(process, job, grace_s=grace_s)
 
     async def _acquire(self) -> _Process:
         if self._n_waiting >= self._options.max_waiting:
@@ -146,9 +149,18 @@ class Readers:
         job.cancel()
         self._all.discard(process)
         await asyncio.gather(process.kill(), job, return_exceptions=True)
-        fresh = await _Process.start(self._reading)
+        fresh = await self._start_again()
         self._all.add(fresh)
         self._idle.put_nowait(fresh)
+
+    async def _start_again(self) -> _Process:
+        """Start a process, however long the system refuses to; until then its place in the pool is empty."""
+        while True:
+            try:
+                return await _Process.start(self._reading)
+            except OSError as error:
+                _log.warning("a reader cannot be started", reason=str(error))
+                await asyncio.sleep(RESTART_PAUSE_S)
 
 
 class _Process:

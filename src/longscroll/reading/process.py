@@ -42,6 +42,7 @@ class Desk:
         self._options = options
         self._load = load
         self._open: OrderedDict[tuple[str, Path], Artifact] = OrderedDict()
+        self._loaded: TokenCounter | None = None
         self._inline: InlineDocuments | None = None
 
     def do(self, task: ReaderTask) -> ReaderReply:
@@ -54,6 +55,18 @@ class Desk:
             composition = compose(task.prompt)
             return Composed(task=task.task, parts=composition.parts, abstained=composition.abstained)
         return self._read(task)
+
+    def warm_up(self) -> None:
+        """Make the tables that the first question would wait for: characters, stems, tokens."""
+        source = Source(document=0, workspace="", inline="Warm up. 预热。")
+        for question in ("What is this about?", "Who warms up?"):
+            self.do(ReadTask(task=0, question=question, sources=(source,), context_window=None))
+        self._inline = InlineDocuments(MAX_INLINE_BYTES, self._counter())
+
+    def _counter(self) -> TokenCounter:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
 
     def _read(self, task: ReadTask) -> Read:
         documents = [OpenDocument(source, self._artifact(source)) for source in task.sources]
@@ -71,7 +84,7 @@ class Desk:
     def _artifact(self, source: Source) -> Artifact:
         if source.artifact is None:
             if self._inline is None:
-                self._inline = InlineDocuments(MAX_INLINE_BYTES, self._load())
+                self._inline = InlineDocuments(MAX_INLINE_BYTES, self._counter())
             return self._inline.get(source.workspace, source.inline or "")
         return self._mapped(source.workspace, Path(source.artifact), source.file_id or "")
 
@@ -95,7 +108,9 @@ def main(arguments: list[str]) -> None:
     options = msgspec.json.decode(arguments[0], type=ReadingOptions)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints goes to the log, never between two replies
-    serve(Desk(options, load_counter), sys.stdin.buffer, replies)
+    desk = Desk(options, load_counter)
+    desk.warm_up()
+    serve(desk, sys.stdin.buffer, replies)
 
 
 def serve(desk: Desk, tasks: BinaryIO, replies: BinaryIO) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from longscroll.engines.terms import STOP_WORDS, content_terms
 
+END_CHARS = 500
+"""Of a long question, so much of its beginning and its end is looked at."""
 MAX_BORROWED = 24
 """Terms a follow-up takes over from earlier turns at most."""
 
@@ -20,7 +22,7 @@ def is_about_everything(question: str) -> bool:
     It does when it asks for a summary (or overview, gist, main idea, outline …) and names little of its own, or when
     nothing at all is left of it without stop words and words for documents.
     """
-    text = question.lower()
+    text = _ends_of(question).lower()
     if any(pattern.search(text) for pattern in _ABOUT_ALL):
         return True
     return _size_of_subject(text) <= (1 if _ASKS_SUMMARY.search(text) else 0)
@@ -45,12 +47,19 @@ def subject_terms(question: str, history: Sequence[str]) -> tuple[str, ...]:
 
 def implied_words(question: str) -> str:
     """Return the words that a question of measure implies: "how heavy" asks for a weight."""
-    text = question.lower()
+    text = _ends_of(question).lower()
     return " ".join(words for pattern, words in _IMPLIED if pattern.search(text))
 
 
+def _ends_of(question: str) -> str:
+    """Return a question without the middle of what was pasted into it: what is asked stands first or last."""
+    if len(question) <= 2 * END_CHARS:
+        return question
+    return f"{question[:END_CHARS]}\n{question[-END_CHARS:]}"
+
+
 def _points_back(question: str) -> bool:
-    text = question.lower()
+    text = _ends_of(question).lower()
     size = _size_of_subject(text)
     return size <= 1 or (size <= 4 and bool(_BACKWARD.search(text)))
 

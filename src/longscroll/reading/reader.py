@@ -6,11 +6,13 @@ file's state and no billing: what a request means was decided above, what a mode
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +20,7 @@ from longscroll.engines.base import Engine, EngineEvent, EngineFinish, EngineUsa
 from longscroll.engines.sentences import is_chinese
 from longscroll.reading.cite import Citer
 from longscroll.reading.messages import Read, ReadTask, Source
+from longscroll.reading.pace import Pace
 from longscroll.reading.pool import Readers
 from longscroll.reading.prompts import Language, render
 from longscroll.tokens import TokenCounter
@@ -27,6 +30,9 @@ RULES_TOKENS = 400
 """Room for the rules, the headings around documents and the roles of messages."""
 ANSWER_TOKENS = 1024
 """Room for an answer whose length the request leaves open, in a window that has it."""
+SHORT_CHARS = 4000
+"""Text that is counted, hashed or rendered within a millisecond."""
+T = TypeVar("T")
 _ASKS_ENGLISH = re.compile(r"\b(?:answer|reply|respond|write) in english\b|用英[文语]|英[文语]回答", re.IGNORECASE)
 _ASKS_CHINESE = re.compile(r"\b(?:answer|reply|respond|write) in chinese\b|用中文|中文回答|用汉语", re.IGNORECASE)
 
@@ -58,9 +64,11 @@ class ReadingFinish(Struct, frozen=True, kw_only=True):
 class Reader:
     """Answers questions; ``counter`` measures what the conversation takes of an engine's window."""
 
-    def __init__(self, readers: Readers, counter: TokenCounter) -> None:
+    def __init__(self, readers: Readers, counter: TokenCounter, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._readers = readers
         self._counter = counter
+        self._clock = clock
+        self._pace = Pace()
 
     async def answer(
         self, request: ReadingRequest, engine: Engine
@@ -73,21 +81,29 @@ class Reader:
         """
         evidence = Evidence(plan="none", plan_reason="no documents in the conversation")
         sources: tuple[SourceReport, ...] = ()
+        n_inline = sum(len(source.inline or "") for source in request.sources)
+        affinity = await _aside(lambda: _affinity(request), n_inline)
         if request.sources:
             yield Progress(stage="reading")
-            read = await self._readers.read(self._task(request, engine))
+            n_reserved = await _aside(lambda: self._n_reserved(request, engine.context_window), _n_said(request))
+            read = await self._readers.read(self._task(request, engine, affinity, n_reserved))
             evidence, sources = read.evidence, _reports(request.sources, read)
-        prompt = _prompt(request, evidence, is_quoting=engine.context_window is None)
+        is_quoting = engine.context_window is None
+        n_shown = 0 if is_quoting else sum(len(passage.text) for passage in evidence.passages) + _n_said(request)
+        prompt = await _aside(lambda: _prompt(request, evidence, affinity, is_quoting=is_quoting), n_shown)
         citer = Citer(evidence, request.citations, reads_marks=engine.writes_marks)
-        finish = EngineFinish()
+        began, first_s, finish = self._clock(), None, EngineFinish()
         async with _closing(engine.generate(prompt)) as events:
             async for event in events:
+                if first_s is None:
+                    first_s = self._clock() - began
                 if isinstance(event, EngineFinish):
                     finish = event
                 elif delta := citer.feed(event):
                     yield delta
         if last := citer.close():
             yield last
+        self._learn(request.model, prompt, finish, first_s or 0.0)
         yield ReadingFinish(
             reason=finish.reason,
             evidence=evidence,
@@ -96,15 +112,23 @@ class Reader:
             engine_usage=finish.usage,
         )
 
-    def _task(self, request: ReadingRequest, engine: Engine) -> ReadTask:
+    def _learn(self, model: str, prompt: Prompt, finish: EngineFinish, first_s: float) -> None:
+        """Keep what this answer tells about the engine's reading, for the next plan."""
+        if finish.usage is not None and prompt.messages:
+            self._pace.note(model, finish.usage, first_s)
+        if prompt.evidence.plan == "whole":
+            self._pace.remember(model, prompt.affinity)
+
+    def _task(self, request: ReadingRequest, engine: Engine, affinity: str, n_reserved: int) -> ReadTask:
         return ReadTask(
             task=0,
             question=request.question,
             history=tuple(turn.content for turn in request.history if turn.role == "user"),
             sources=request.sources,
             context_window=engine.context_window,
-            n_reserved_tokens=self._n_reserved(request, engine.context_window),
+            n_reserved_tokens=n_reserved,
             n_budget_tokens=request.n_budget_tokens,
+            prefill_tokens_per_s=self._pace.speed(request.model, affinity),
         )
 
     def _n_reserved(self, request: ReadingRequest, window: int | None) -> int:
@@ -114,6 +138,16 @@ class Reader:
         said = (*request.behavior, *(turn.content for turn in request.history), request.question)
         answer = request.sampling.max_tokens or min(ANSWER_TOKENS, window // 4)
         return sum(self._counter.count_many(said)) + RULES_TOKENS + answer
+
+
+async def _aside(work: Callable[[], T], n_chars: int) -> T:
+    """Do work on text: at once where it is short, else in a thread, because the event loop may not wait for it."""
+    return work() if n_chars <= SHORT_CHARS else await asyncio.to_thread(work)
+
+
+def _n_said(request: ReadingRequest) -> int:
+    said = (*request.behavior, *(turn.content for turn in request.history), request.question)
+    return sum(map(len, said))
 
 
 def language_of(question: str, behavior: Iterable[str] = ()) -> Language:
@@ -136,7 +170,7 @@ async def _closing(events: AsyncIterator[EngineEvent]) -> AsyncIterator[AsyncIte
             await events.aclose()
 
 
-def _prompt(request: ReadingRequest, evidence: Evidence, *, is_quoting: bool) -> Prompt:
+def _prompt(request: ReadingRequest, evidence: Evidence, affinity: str, *, is_quoting: bool) -> Prompt:
     language = language_of(request.question, request.behavior)
     messages: tuple[Message, ...] = ()
     if not is_quoting:
@@ -150,7 +184,7 @@ def _prompt(request: ReadingRequest, evidence: Evidence, *, is_quoting: bool) ->
         evidence=evidence,
         messages=messages,
         sampling=request.sampling,
-        affinity=_affinity(request),
+        affinity=affinity,
     )
 
 

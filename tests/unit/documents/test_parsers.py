@@ -136,7 +136,7 @@ async def test_each_limit_ends_a_file_with_its_own_words(
     tmp_path: Path, options: ParserOptions, kind: DocumentErrorKind, words: str
 ) -> None:
     async with Parsers(n_children=1, options=options) as parsers:
-        upload = Upload(tmp_path, LONG)
+        upload = Upload(tmp_path, 4 * LONG)
         found, details = await upload.fails(parsers)
         assert found == kind
         assert words in details

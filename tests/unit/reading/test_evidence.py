@@ -93,8 +93,8 @@ def test_a_digest_spans_the_pages_of_a_short_document() -> None:
     pages = [f"{sentence} {'And so on, and on. ' * 24}" for sentence in RIVER]
     found = read("What is this about?", open_document(*pages))
     assert found.plan == "digest"
-    assert [passage.pages for passage in found.passages] == [(1,), (2,), (3,), (4,), (5,)]
-    assert [passage.text for passage in found.passages] == RIVER
+    assert {passage.pages for passage in found.passages} == {(1,), (2,), (3,), (4,), (5,)}
+    assert {passage.text for passage in found.passages} >= set(RIVER)
 
 
 def test_a_digest_knows_what_the_documents_are() -> None:

@@ -22,8 +22,11 @@ class Writer:
 
     writes_marks = True
 
-    def __init__(self, texts: Iterable[str], context_window: int | None = 8000) -> None:
+    def __init__(
+        self, texts: Iterable[str], context_window: int | None = 8000, usage: EngineUsage | None = None
+    ) -> None:
         self.context_window = context_window
+        self.usage = usage or EngineUsage(n_input_tokens=5)
         self.prompts: list[Prompt] = []
         self.is_closed = False
         self._texts = list(texts)
@@ -33,7 +36,7 @@ class Writer:
         try:
             for text in self._texts:
                 yield Text(text)
-            yield EngineFinish("length", EngineUsage(n_input_tokens=5))
+            yield EngineFinish("length", self.usage)
         finally:
             self.is_closed = True
 
@@ -138,6 +141,20 @@ async def test_the_same_documents_have_the_same_affinity_in_one_workspace_only(
     first, again, other_text, other_workspace = (prompt.affinity for prompt in engine.prompts)
     assert first == again
     assert len({first, other_text, other_workspace}) == 3
+
+
+async def test_a_slow_engine_is_asked_by_lookup_until_it_has_the_documents(
+    readers: Readers, counter: EstimatedCounter
+) -> None:
+    seconds = iter([0.0, 100.0])
+    reader = Reader(readers, counter, clock=lambda: next(seconds, 200.0))
+    long, other = (f"{TESLA} {word} " + "and so on. " * 1500 for word in ("One", "Another"))
+    plans = []
+    for inline in (long, other, long):
+        engine = Writer(["x"], context_window=32_000, usage=EngineUsage(n_input_tokens=4000))
+        _, _, finish = await events_of(reader, request(inline=inline), engine)
+        plans.append(finish.evidence.plan)
+    assert plans == ["whole", "lookup", "whole"]
 
 
 async def test_closing_the_answer_closes_the_engine(readers: Readers, counter: EstimatedCounter) -> None:
