@@ -168,7 +168,7 @@ def main() -> None:
             before, begun = cpu_seconds(root), time.perf_counter()
             ids = [client.upload(name, data) for name, data in texts]
             uploaded = time.perf_counter()
-            files = [client.parsed(file_id, within_s=600) for file_id in ids]
+            files = [client.parsed(file_id, within_s=600, poll_s=0.25) for file_id in ids]
             done = time.perf_counter()
             assert all(file["status"] == "processed" for file in files), [file["status_details"] for file in files]
             print_cpu(before, cpu_seconds(root))

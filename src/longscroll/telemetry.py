@@ -36,3 +36,4 @@ def configure_logging(*, level: str = "info", as_json: bool | None = None) -> No
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(numeric, logging.WARNING), force=True)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every malformed form, with its bytes

@@ -74,12 +74,12 @@ class Client:
         found: dict[str, Any] = self.request("GET", f"/compatible-mode/v1/files/{file_id}").json
         return found
 
-    def parsed(self, file_id: str, *, within_s: float = 30) -> dict[str, Any]:
+    def parsed(self, file_id: str, *, within_s: float = 30, poll_s: float = 0.02) -> dict[str, Any]:
         """Wait until a file is in its final state and return it."""
         until = time.monotonic() + within_s
         while (file := self.file(file_id))["status"] == "uploaded":
             assert time.monotonic() < until, f"still not parsed after {within_s} s"
-            time.sleep(0.02)
+            time.sleep(poll_s)
         return file
 
     def chat(self, *messages: tuple[str, str], model: str = "qwen-long", **fields: Any) -> Reply:
