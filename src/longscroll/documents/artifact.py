@@ -189,7 +189,7 @@ class Artifact:
         stop = max(first + 1, int(np.searchsorted(starts, span[1], side="left")))
         stops = np.append(starts[1:], self.meta.n_chars)
         touched = self._pages["number"][first:stop][(stops > starts)[first:stop]]
-        return tuple(int(number) for number in touched)
+        return tuple(int(number) for number in touched if number)
 
     def page_label_of(self, offset: int) -> str | None:
         """Return the printed label of the page on which a position stands."""

@@ -111,6 +111,11 @@ _ANSWERS: dict[AnswerType, re.Pattern[str]] = {
         r"|[是指][一种個个]|又称|称为|指的是|即|为一"
     ),
 }
+_DEFINED = re.compile(
+    r"^\W*what (?:is|are|was|were) (?:an? |the )?(.+?)\W*$"
+    r"|^什[么麼]是(.+?)[？?。]*$|^(.+?)是什[么麼](?:意思|东西)?[？?]*$",
+    re.IGNORECASE,
+)
 _ASKED_UNIT = re.compile(r"(?:多少|几|幾)[个個名位]?([一-鿿]{1,6})|how many (?:\w+ ){0,2}?(\w+)", re.IGNORECASE)
 
 
@@ -125,10 +130,23 @@ def answer_type(question: str) -> AnswerType:
 
 def candidates(kind: AnswerType, text: str, question: str) -> list[Span]:
     """Return where a text has answers of a kind that the question does not say itself."""
-    pattern = _ANSWERS.get(kind)
+    pattern = (_definition_of(question) if kind == "definition" else None) or _ANSWERS.get(kind)
     if pattern is None:
         return []
     return [match.span() for match in pattern.finditer(text) if match.group().strip() not in question]
+
+
+def _definition_of(question: str) -> re.Pattern[str] | None:
+    """Make the pattern of a sentence that defines what a question asks about."""
+    asked = _DEFINED.search(question)
+    if not asked:
+        return None
+    subject = re.escape(next(filter(None, asked.groups())).strip())
+    return re.compile(
+        rf"{subject}s?(?: ?[(（][^)）]*[)）])? ?(?:is|are|was|were|means|refers|stands|是|指|即|又称|为)"
+        rf"|[(（]{subject}[)）]",
+        re.IGNORECASE,
+    )
 
 
 def has_unit(question: str, text: str) -> bool:
@@ -157,7 +175,7 @@ def _counted(question: str) -> re.Pattern[str] | None:
     if not asked:
         return None
     if asked[1]:
-        digits = rf"(?<!第)(?:\d[\d,.]*[至到~–-])?(?:\d[\d,.]*\s?|{_HAN_NUMBER}){_HAN_NUMBER}*?"
+        digits = rf"(?<!第)(?!一[个個]?\D)(?:\d[\d,.]*[至到~–-])?(?:\d[\d,.]*\s?|{_HAN_NUMBER}){_HAN_NUMBER}*?"
         return re.compile(rf"{digits}\s?[多余]?[個个名位]?{_as_far_as_it_goes(asked[1])}")
     noun = re.escape(asked[2].lower().removesuffix("s"))
     return re.compile(rf"(?:{_NUMBER_EN})(?: [\w-]+){{0,2}} {noun}\w{{0,2}}\b", re.IGNORECASE)

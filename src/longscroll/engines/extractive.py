@@ -6,7 +6,6 @@ CPU work, so ``compose`` is pure and runs wherever the caller's ``run`` takes it
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Literal
@@ -26,9 +25,9 @@ from longscroll.engines.base import (
     Text,
 )
 from longscroll.engines.phrases import PHRASES, SPACE, Language, Phrases, contents, in_brackets, opening, page_place
+from longscroll.engines.quotes import choose_quotes
 from longscroll.engines.scoring import Question, Scored, score_sentences
-from longscroll.engines.sentences import one_line, sentence_spans
-from longscroll.engines.terms import content_terms, is_cjk
+from longscroll.engines.sentences import cjk_share, one_line
 from longscroll.tokens import TokenCounter
 from longscroll.types import Sampling, Span
 
@@ -36,14 +35,8 @@ Part = Text | Mark
 
 N_PASSAGES_READ = 16
 """Best passages whose sentences are scored."""
-N_CONSIDERED = 12
-N_QUOTES = 3
-DIVERSITY = 0.3  # 1 - lambda of MMR
-MIN_RELATIVE_SCORE = 0.35  # a further quote is worth reading when it scores this share of the first
 SURE_COVERAGE = 0.7
 """Share of the question that a sentence, with the one before, must have for its one number to be the answer."""
-MAX_QUOTE = 600
-"""Characters of a quote that are shown; the citation's span stays whole."""
 
 
 class Composition(Struct, frozen=True, kw_only=True):
@@ -234,8 +227,6 @@ def _quote(passage: Passage, span: Span, prompt: Prompt) -> Iterable[Part]:
 
 def _quoted(passage: Passage, span: Span, place: str, language: Language) -> Iterable[Part]:
     text = one_line(_text_at(passage, span))
-    if len(text) > MAX_QUOTE:
-        text = text[:MAX_QUOTE].rstrip() + "…"
     yield Text(_in_quotes(text) + in_brackets(place, language) + SPACE[language])
     yield Mark(passage.number, span)
 
@@ -246,9 +237,10 @@ def _text_at(passage: Passage, span: Span) -> str:
 
 
 def _in_quotes(text: str) -> str:
-    if text[0] in "“「『" and text[-1] in "”」』":
+    inner = text[1:-1]
+    if text[0] in "“「『" and text[-1] in "”」』" and not any(mark in inner for mark in "“”「」『』"):
         return text
-    return f"「{text}」" if is_cjk(text[0]) and ("“" in text or "”" in text) else f"“{text}”"
+    return f"「{text}」" if cjk_share(text) > 0 and ("“" in text or "”" in text) else f"“{text}”"
 
 
 def _pages_of(passage: Passage, span: Span, language: Language) -> str:
@@ -257,79 +249,6 @@ def _pages_of(passage: Passage, span: Span, language: Language) -> str:
     pages = tuple(sorted({place.page for place in inside[first:] if place.page is not None}))
     pages = pages or passage.pages or ()
     return page_place(pages, language) if pages else ""
-
-
-def choose_quotes(ranked: Sequence[Scored], question: str) -> list[tuple[Passage, Span]]:
-    """Choose the best sentence and up to two more that say something else (MMR), each with the span to quote."""
-    considered = ranked[:N_CONSIDERED]
-    telling = [sentence for sentence in considered if adds_something(sentence.text, question)] or ranked[:1]
-    first = telling[0]
-    rest = [
-        sentence
-        for sentence in telling
-        if sentence.score >= MIN_RELATIVE_SCORE * first.score and sentence.features.is_open <= first.features.is_open
-    ]
-    chosen: list[Scored] = []
-    while rest and len(chosen) < N_QUOTES:
-        best = max(rest, key=lambda one: (1 - DIVERSITY) * one.score - DIVERSITY * _likeness(one, chosen))
-        rest.remove(best)
-        if one_line(best.text) not in {one_line(other.text) for other in chosen}:
-            chosen.append(best)
-    return _spans(chosen)
-
-
-def adds_something(text: str, question: str) -> bool:
-    """Tell whether a sentence says more than the question: a heading that repeats its words answers nothing."""
-    asked = set(content_terms(question))
-    return len({term for term in content_terms(text) if term not in asked and not term.isdigit()}) > 1 or any(
-        map(str.isdigit, _NUMBERING.sub("", text))
-    )
-
-
-def _spans(chosen: Sequence[Scored]) -> list[tuple[Passage, Span]]:
-    """Give each sentence the span to quote; none overlaps an earlier one."""
-    quotes: list[tuple[Passage, Span]] = []
-    for sentence in chosen:
-        start, stop = quote_span(sentence)
-        taken = [span for passage, span in quotes if passage.document == sentence.passage.document]
-        if _is_free((start, stop), taken):
-            quotes.append((sentence.passage, (start, stop)))
-        elif _is_free(sentence.span, taken):
-            quotes.append((sentence.passage, sentence.span))
-    return quotes
-
-
-def _is_free(span: Span, taken: Sequence[Span]) -> bool:
-    return all(span[1] <= other[0] or other[1] <= span[0] for other in taken)
-
-
-def _likeness(quote: Scored, chosen: Sequence[Scored]) -> float:
-    """Say how much of a sentence is said already: shared words, by the smaller one."""
-    own = set(one_line(quote.text).lower().split()) if not is_cjk(quote.text) else set(quote.text)
-    best = 0.0
-    for other in chosen:
-        words = set(one_line(other.text).lower().split()) if not is_cjk(other.text) else set(other.text)
-        best = max(best, len(own & words) / max(1, min(len(own), len(words))))
-    return best * chosen[0].score if chosen else 0.0
-
-
-_NUMBERING = re.compile(r"^[\W\d]*(?:[A-Z]\.)?[\d.]+")
-_POINTS_BACK = (
-    "he ", "she ", "it ", "they ", "this ", "these ", "his ", "her ", "its ", "their ", "that ", "however, ",
-    "他", "她", "它", "该", "其", "此", "这",
-)  # fmt: skip
-
-
-def quote_span(quote: Scored) -> Span:
-    """The span to quote: one that begins with a pronoun takes along the sentence before, which says who is meant."""
-    text = quote.passage.text
-    start, stop = quote.start, quote.stop
-    if quote.features.before > 0 and text[start : start + 12].lower().startswith(_POINTS_BACK):
-        earlier = [span for span in sentence_spans(text[:start]) if "\n\n" not in text[span[1] : start]]
-        if earlier and stop - earlier[-1][0] <= MAX_QUOTE:
-            start = earlier[-1][0]
-    base = quote.passage.span[0]
-    return base + start, base + stop
 
 
 def _is_other_language(prompt: Prompt) -> bool:

@@ -14,6 +14,8 @@ from longscroll.types import Span
 
 MAX_SENTENCE = 900
 """Longer stretches without an end (tables, lists of names) are cut at the last comma or space before this length."""
+PROSE_SHARE = 0.45
+"""Share of a line's visible characters that are small letters, or Chinese: less is no running text."""
 WIDEST_WRAPPED_LINE = 180
 """A line wider than this was not wrapped by a page: its end is the end of a paragraph."""
 
@@ -67,7 +69,7 @@ def one_line(text: str) -> str:
 
 
 def is_chinese(text: str) -> bool:
-    """Tell whether a question is to be answered in Chinese: at least a fifth of what is written is Han characters."""
+    """Tell whether a question is written in Chinese: it has Han characters, at least one for every two Latin words."""
     han = len(re.findall(r"[㐀-鿿豈-﫿]", text))
     latin_words = len(re.findall(r"[A-Za-zÀ-ɏ]+", text))
     return han > 0 and han >= latin_words * 0.5
@@ -75,6 +77,8 @@ def is_chinese(text: str) -> bool:
 
 def cjk_share(text: str) -> float:
     """Share of Han characters among all letters of a text."""
+    if text.isascii():
+        return 0.0
     han = len(re.findall(r"[㐀-鿿豈-﫿]", text))
     letters = len(re.findall(r"[^\W\d_]", text))
     return han / letters if letters else 0.0
@@ -139,7 +143,7 @@ def _is_hard_break(text: str, match: re.Match[str], lines: _Lines) -> bool:
         return True
     position = text.index("\n", match.start(), match.end())
     row = text[text.rfind("\n", 0, position) + 1 : position]
-    if "\t" in row or row.count("|") > 1:
+    if "\t" in row or row.count("|") > 1 or _is_entry(row) or _is_entry(text[match.end() :].split("\n", 1)[0]):
         return True
     width, widest = lines.around(position)
     if width > WIDEST_WRAPPED_LINE:
@@ -147,6 +151,13 @@ def _is_hard_break(text: str, match: re.Match[str], lines: _Lines) -> bool:
     if before in ",;，、；-" or (after[0].islower() and width > 20):
         return False
     return width < widest * 0.65
+
+
+def _is_entry(line: str) -> bool:
+    """Tell whether a line is no part of a sentence: of a form, a receipt, a rule between two parts."""
+    visible = "".join(line.split())
+    n_prose = sum(letter.islower() or letter >= "⺀" for letter in visible)
+    return n_prose < PROSE_SHARE * len(visible)
 
 
 def _add(spans: list[Span], text: str, start: int, stop: int) -> int:

@@ -95,9 +95,8 @@ def _sentences_of(artifact: Artifact, n_quotes: int) -> list[tuple[Span, float]]
     n_quotes = min(n_quotes, 2 + artifact.meta.n_tokens // TOKENS_A_QUOTE)
     parts = _parts(artifact, n_quotes)
     central = _centrality(artifact)
-    stretches = [
-        stretch for number, part in enumerate(parts) for stretch in _stretches(artifact, part, number, central)
-    ]
+    n_leads = [_OPENING_PASSAGES if number == 0 and len(parts) > 2 else 1 for number in range(len(parts))]
+    stretches = [s for n, part in enumerate(parts) for s in _stretches(artifact, (n, part), central, n_leads[n])]
     pool = _pool(artifact, stretches, is_quotable) or _pool(artifact, stretches, _says_something)
     return sorted(_choose(pool, _shares(n_quotes, len(parts))))
 
@@ -198,6 +197,7 @@ def _choose(pool: Sequence[_Sentence], wanted: Sequence[int]) -> list[tuple[Span
                 break
             chosen.append((pool[best].span, float(score[best])))
             said = np.maximum(said, vectors @ vectors[best])
+            said[best] = 1
     return chosen
 
 

@@ -58,3 +58,12 @@ def test_a_number_counts_only_with_what_is_counted() -> None:
     assert not has_unit("How many ships sailed?", "The ships left at 12.")
     assert has_unit("有多少公里？", "全长548公里")
     assert not has_unit("有多少公里？", "全长548米")
+
+
+def test_a_definition_is_a_sentence_that_says_what_the_thing_is() -> None:
+    question = "What is a trace tree?"
+    assert candidates("definition", "A trace tree is a set of traces.", question)
+    assert candidates("definition", "We root a tree of traces (trace tree) there.", question)
+    assert not candidates("definition", "It is rooted there, and a trace tree grows.", question)
+    assert candidates("definition", "宏包是一种扩展。", "什么是宏包？")
+    assert not candidates("definition", "它是使用宏包的文档。", "什么是宏包？")

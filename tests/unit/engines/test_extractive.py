@@ -3,11 +3,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
+import pytest
 from msgspec import structs
 
 from factories.evidences import evidence
 from longscroll.engines.base import DocumentFacts, EngineFinish, Evidence, Mark, Prompt, Text
 from longscroll.engines.extractive import Composition, Extractive, compose, limit
+from longscroll.engines.quotes import MAX_QUOTE, adds_something
 from longscroll.tokens import EstimatedCounter
 from longscroll.types import Sampling
 
@@ -155,3 +157,36 @@ async def test_the_engine_streams_the_parts_and_counts_them() -> None:
     assert (last.reason, last.abstained) == ("stop", True)
     assert last.usage is not None
     assert last.usage.n_output_tokens > 10
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Warranty", False),
+        ("3.1 What is the warranty", False),
+        ("12 3.1 Warranty and parts .", False),
+        ("Warranty and spare parts ....... 12", False),
+        ("Warranty: 24 months", True),
+        ("The warranty covers motor and housing.", True),
+    ],
+)
+def test_a_line_that_only_repeats_the_question_is_no_answer(text: str, expected: bool) -> None:
+    assert adds_something(text, "What is the warranty?") is expected
+
+
+def test_a_sentence_too_long_to_be_read_is_quoted_around_the_terms_of_the_question() -> None:
+    long = (
+        "At the table, "
+        + ", ".join(f"guest {i} from town {i}" for i in range(60))
+        + ", Tesla would die of hunger there."
+    )
+    [first] = [part for part in compose(prompt(lookup(long))).parts if isinstance(part, Mark)]
+    assert first.span is not None
+    quoted = long[first.span[0] - 100 : first.span[1] - 100]
+    assert quoted == "Tesla would die of hunger there."
+    assert len(quoted) <= MAX_QUOTE
+
+
+def test_quotes_inside_a_chinese_quote_are_told_apart() -> None:
+    found = structs.replace(lookup("他说“馆长”来了。"), term_weights={"馆长": 3.0})
+    assert text_of(compose(prompt(found, "馆长来了吗？", "zh")).parts).startswith("「他说“馆长”来了。」")

@@ -58,6 +58,7 @@ def test_wrapped_chinese_goes_on_in_the_next_line() -> None:
         ["| a | b |", "| 1 | 2 |"],
         ["第一章 概述", "这一章讲的是整个系统的结构和它的历史。"],
         ["（一）总则", "（二）细则"],
+        ["Sales Tax (8.5%) $66.23", "=======================", "TOTAL $821.14", "Returns within 30 days"],
     ],
 )
 def test_headings_items_and_rows_end_with_their_line(lines: list[str]) -> None:

@@ -34,7 +34,7 @@ def test_a_mark_becomes_a_citation_of_the_sentence_that_supports_the_claim() -> 
 
 
 def test_a_verbatim_quote_wins_over_the_sentence_around_it() -> None:
-    _, annotations = answer("The text says “died in\n NEW York”. [1]")
+    _, annotations = answer("The text says “died in\n new  York”. [1]")
     assert quotes(annotations) == ["died in New York"]
 
 
