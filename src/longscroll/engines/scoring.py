@@ -20,6 +20,11 @@ from longscroll.types import Span
 
 MAX_QUESTION = 400
 """Characters of a question that are compared letter by letter; its terms come from all of it."""
+_MEASURES = re.compile(
+    r"\bhow (old|long|far|tall|high|large|big|fast|often|wide|deep|heavy|late|early|soon)\b", re.IGNORECASE
+)
+MEASURE_WEIGHT = 0.4
+"""What counts of "long" in "how long": the answer gives a measure and rarely repeats the word."""
 MIN_FUZZY = 4
 """Letters that two words must share to be taken for relatives."""
 MAX_SCORED = 48
@@ -126,6 +131,9 @@ class Question:
         self.text = text[:MAX_QUESTION]
         self.kind: AnswerType = answer_type(self.text)
         self.weights = dict(term_weights)
+        for measure in _MEASURES.findall(self.text):
+            if (term := stem(measure)) in self.weights:
+                self.weights[term] *= MEASURE_WEIGHT
         self.is_cjk = any(is_cjk(term) for term in self.weights)
         self._total = sum(self.weights.values()) or 1.0
         self._literals = [term for term in self.weights if is_cjk(term) or not term.isalnum()]

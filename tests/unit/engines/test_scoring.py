@@ -40,3 +40,8 @@ def test_nothing_is_scored_where_no_term_stands() -> None:
 def test_a_span_is_counted_in_the_document_not_in_the_passage() -> None:
     scored = score_sentences(Question("Tesla?", {"tesla": 3.0}), evidence("First. Then Tesla came.").passages)[0]
     assert (scored.text, scored.span) == ("Then Tesla came.", (107, 123))
+
+
+def test_the_measure_asked_for_counts_less_than_what_is_measured() -> None:
+    text = "The cable is ten metres long. The warranty is 24 months."
+    assert best("How long is the warranty?", {"long": 1.0, "warranti": 1.0}, text) == "The warranty is 24 months."
