@@ -22,11 +22,11 @@ from longscroll.access.keys import Keys, load_pepper
 from longscroll.config import CHATYUAN, QWEN_LONG, QWEN_LONG_ALIASES, Config
 from longscroll.documents.ingest import Ingest
 from longscroll.documents.parsers import Parsers
-from longscroll.engines.base import Engine
+from longscroll.engines.base import Engine, Running
 from longscroll.engines.extractive import Extractive
 from longscroll.engines.scripted import Scripted
 from longscroll.engines.upstream import ProbeResult, Upstream, UpstreamOptions, probe
-from longscroll.errors import ConfigError, ModelUnavailable
+from longscroll.errors import ConfigError, ModelUnavailable, StartupError
 from longscroll.protocols.asgi import Application
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.routes import Services
@@ -45,8 +45,8 @@ MODEL_SERVER_PORTS = (11434, 8000, 8080, 1234, 30000)
 """Where model servers listen by default: Ollama, vLLM, llama-server, LM Studio, SGLang."""
 
 MISSING_WEIGHTS = (
-    "The weights of {model} are not installed: `longscroll models pull {model}` installs them, "
-    "or bind the name to a model server with a [[model]] entry."
+    "The weights of {model} are not installed. `longscroll models pull {model}` will install them in a version that "
+    "can run them; until then bind the name to a model server with a [[model]] entry."
 )
 
 
@@ -72,19 +72,18 @@ async def running_core(config: Config) -> AsyncIterator[Core]:
     Raises:
         StartupError: the folder is in use, the database is newer, an option cannot be used.
     """
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     n_workers = config.server.workers or max(1, (os.cpu_count() or 2) - 1)
     async with AsyncExitStack() as stack:
-        stack.enter_context(FolderLock(config.data_dir))
+        stack.enter_context(FolderLock(_made(config.data_dir)))
+        readers = Readers(PoolOptions(n_readers=n_workers), ReadingOptions())
+        stack.push_async_callback(readers.stop)
+        await readers.start()
+        parsers = await stack.enter_async_context(Parsers(n_children=n_workers + 1))
         database = await stack.enter_async_context(Database(config.data_dir / "longscroll.db"))
         blobs = await stack.enter_async_context(LocalBlobs(config.data_dir / "blobs"))
         keys = Keys(database.keys, load_pepper(config.data_dir), clock=now)
 
         counter = load_counter()
-        parsers = await stack.enter_async_context(Parsers(n_children=n_workers + 1))
-        readers = Readers(PoolOptions(n_readers=n_workers), ReadingOptions())
-        stack.push_async_callback(readers.stop)
-        await readers.start()
         ingest = Ingest(database.files, blobs, parsers, clock=now)
         files = FileService(database.files, blobs, ingest, config.files, now=now)
         stack.callback(files.close)
@@ -93,8 +92,10 @@ async def running_core(config: Config) -> AsyncIterator[Core]:
 
         catalog = build_catalog(config, extractive=Extractive(readers.compose, counter))
         for model in catalog.models():
-            if isinstance(model.engine, Upstream):
-                await stack.enter_async_context(model.engine)
+            engine: object = model.engine
+            if isinstance(engine, Running):
+                stack.push_async_callback(engine.stop)
+                await engine.start()
         chat = ChatService(
             catalog=catalog,
             files=database.files,
@@ -107,6 +108,14 @@ async def running_core(config: Config) -> AsyncIterator[Core]:
             ),
         )
         yield Core(keys=keys, files=files, chat=chat, catalog=catalog, ingest=ingest)
+
+
+def _made(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StartupError(f"The data folder {data_dir} cannot be made: {error.strerror}.") from error
+    return data_dir
 
 
 def build_application(config: Config) -> Application:
@@ -160,6 +169,8 @@ def _bind(model: ModelOptions, upstreams: Mapping[str, UpstreamOptions], extract
         engine = Upstream(_upstream_of(model, upstreams))
     elif model.engine == "scripted":
         engine = Scripted.from_file(_script_of(model))
+    else:
+        assert model.engine == "chatyuan", model.engine
     return Model(
         name=model.name,
         aliases=model.aliases,
@@ -188,8 +199,7 @@ def _script_of(model: ModelOptions) -> Path:
 @asynccontextmanager
 async def key_room(config: Config) -> AsyncIterator[Keys]:
     """Open the keys of a data folder, whether a service runs on it or not."""
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with Database(config.data_dir / "longscroll.db") as database:
+    async with Database(_made(config.data_dir) / "longscroll.db") as database:
         yield Keys(database.keys, load_pepper(config.data_dir), clock=now)
 
 

@@ -30,6 +30,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 BaseUrl = Annotated[
     str | None, typer.Option(help="Address of the service [default: http://HOST:PORT of the configuration].")
 ]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one [default: 7300].")
+]
 UpstreamUrl = Annotated[str | None, typer.Option("--upstream", help="Base URL of an OpenAI-compatible model server.")]
 UpstreamModel = Annotated[str | None, typer.Option(help="Name of the model on that server.")]
 
@@ -61,7 +64,7 @@ def _root(
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one [default: 7300].")] = None,
+    port: Port = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
     upstream: UpstreamUrl = None,
@@ -205,7 +208,7 @@ def models_list(data_dir: DataDir = None, config: ConfigFile = None, as_json: As
 
 @models_app.command("pull")
 def models_pull(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> None:
-    """Install the weights of a model."""
+    """Say how a model without weights can be served; this version cannot install any."""
     from longscroll.cli.models import pull  # noqa: PLC0415 - see the module's first lines
 
     pull(name)

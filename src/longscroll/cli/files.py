@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from longscroll.cli.configured import configured
+from longscroll.cli.table import print_table
 from longscroll.errors import LongscrollError
 
 Where = tuple[Path | None, Path | None, str | None]
@@ -117,7 +117,7 @@ def list_files(where: Where, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(json.dumps(file, ensure_ascii=False) + "\n" for file in files)
     else:
-        Console().print(_table(files))
+        _print(files)
 
 
 async def _list(where: Where) -> list[dict[str, Any]]:
@@ -132,13 +132,12 @@ async def _list(where: Where) -> list[dict[str, Any]]:
                 return files
 
 
-def _table(files: Iterable[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "status", "bytes", "name", "details"):
-        table.add_column(column, overflow="fold", justify="right" if column == "bytes" else "left")
-    for file in files:
-        table.add_row(file["id"], file["status"], f"{file['bytes']:,}", file["filename"], file["status_details"] or "")
-    return table
+def _print(files: Iterable[dict[str, Any]]) -> None:
+    rows = [
+        (file["id"], file["status"], f"{file['bytes']:,}", file["filename"], file["status_details"] or "")
+        for file in files
+    ]
+    print_table(("id", "status", "bytes", "name", "details"), rows)
 
 
 def get(file_id: str, where: Where, *, text: bool, as_json: bool) -> None:
@@ -150,7 +149,7 @@ def get(file_id: str, where: Where, *, text: bool, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(file, ensure_ascii=False) + "\n")
     else:
-        Console().print(_table([file]))
+        _print([file])
 
 
 async def _get(file_id: str, where: Where) -> dict[str, Any]:

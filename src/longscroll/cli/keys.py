@@ -10,12 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from rich.console import Console
-from rich.table import Table
-
 from longscroll.access.base import SCOPES, Scope
 from longscroll.app import key_room, now
 from longscroll.cli.configured import configured
+from longscroll.cli.table import print_table
 from longscroll.errors import LongscrollError
 from longscroll.storage.base import Key
 
@@ -70,12 +68,10 @@ def list_keys(config_file: Path | None, data_dir: Path | None, *, as_json: bool)
     if as_json:
         sys.stdout.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "workspace", "name", "key", "scopes", "state"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(row["id"], row["workspace"], row["name"], row["key"], " ".join(row["scopes"]), row["state"])
-    Console().print(table)
+    cells = [
+        (row["id"], row["workspace"], row["name"], row["key"], " ".join(row["scopes"]), row["state"]) for row in rows
+    ]
+    print_table(("id", "workspace", "name", "key", "scopes", "state"), cells)
 
 
 def _row(key: Key) -> dict[str, Any]:

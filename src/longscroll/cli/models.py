@@ -6,11 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from longscroll.app import model_options
 from longscroll.cli.configured import configured
+from longscroll.cli.table import print_table
 from longscroll.errors import LongscrollError
 from longscroll.services.models import ModelOptions
 
@@ -25,12 +23,8 @@ def list_models(config_file: Path | None, data_dir: Path | None, *, as_json: boo
     if as_json:
         sys.stdout.writelines(json.dumps(_row(model), ensure_ascii=False) + "\n" for model in models)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "aliases", "answered by"):
-        table.add_column(column, overflow="fold")
-    for model in models:
-        table.add_row(model.name, " ".join(model.aliases), _answered_by(model))
-    Console().print(table)
+    rows = [(model.name, " ".join(model.aliases), _answered_by(model)) for model in models]
+    print_table(("name", "aliases", "answered by"), rows)
 
 
 def pull(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -21,7 +22,8 @@ from longscroll.errors import StartupError
 from longscroll.protocols.asgi import Application
 from longscroll.telemetry import configure_logging
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+UVICORN_ECHO = "Application startup failed. Exiting."
+"""What uvicorn adds to every refused start; the reason itself is our one line."""
 
 
 class Server(uvicorn.Server):
@@ -77,6 +79,7 @@ def run(
     """Run the service until a signal ends it."""
     config = configured(config_file, data_dir, server, upstream=upstream, upstream_model=upstream_model)
     configure_logging(level=config.server.log_level)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != UVICORN_ECHO)
     listener = _listen(config)
     application = build_application(config)
     settings = uvicorn.Config(
@@ -104,10 +107,11 @@ def _listen(config: Config) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "no such port"
         raise StartupError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port."
+            f"Cannot listen on {host}:{port}: {reason}. Choose another with --host and --port."
         ) from error
     return listener
 

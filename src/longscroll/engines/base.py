@@ -8,7 +8,7 @@ it quotes sends Marks itself.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -126,3 +126,14 @@ class Engine(Protocol):
         Raises:
             EngineError: see the tree; after the first event as well as before.
         """
+
+
+@runtime_checkable
+class Running(Protocol):
+    """An engine with a life of its own: connections, or a process. The service starts it, and stops it at its end."""
+
+    async def start(self) -> None:
+        """Make the engine ready; it may still be unavailable."""
+
+    async def stop(self) -> None:
+        """Give back everything it holds."""

@@ -17,7 +17,7 @@ from longscroll.errors import FileGone, FileNotParsed, FileUnreadable, InputTooL
 from longscroll.reading.messages import Source
 from longscroll.reading.reader import Reader, ReadingFinish, ReadingRequest
 from longscroll.services.models import Model, ModelCatalog
-from longscroll.services.references import Conversation, FileReference, read_conversation, split_references
+from longscroll.services.references import Conversation, FileReference, read_conversation
 from longscroll.storage.base import BlobStore, FileStore, blob_prefix
 from longscroll.tokens import RunningCount, TokenCounter, count_chat
 from longscroll.types import (
@@ -36,7 +36,8 @@ from longscroll.types import (
 MAX_TOTAL_TOKENS = 10_000_000
 """Tokens of all documents and messages of one request (PROTOCOL.md §6.2)."""
 
-_COUNT_ON_LOOP_CHARS = 2_000
+_ON_LOOP_CHARS = 2_000
+"""A longer text is counted and sorted in a thread: the event loop is given a millisecond."""
 
 
 class ChatOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,12 +79,12 @@ class ChatService:
             EngineError: before the first Delta or after it.
         """
         model, engine = self._catalog.answering(request.model)
-        conversation = read_conversation(request.messages, count=self._counter.count)
+        conversation = await self._understand(request.messages)
         files = await self._find(request.workspace, conversation.file_ids)
         async with aclosing(self._wait_until_parsed(files)) as waiting:
             async for progress in waiting:
                 yield progress
-        n_input = await self._count_input(request.messages, files)
+        n_input = await self._count_input(conversation, files)
         sources = await self._sources(request.workspace, conversation, files)
         running = RunningCount(self._counter)
         reading = ReadingRequest(
@@ -104,6 +105,12 @@ class ChatService:
                     yield self._finish(event, request, model, n_input=n_input, n_output=running.total())
                 else:
                     yield event
+
+    async def _understand(self, messages: Sequence[Message]) -> Conversation:
+        """Sort the messages; a long text is sorted in a thread, away from other requests."""
+        if sum(len(message.content) for message in messages) <= _ON_LOOP_CHARS:
+            return read_conversation(messages, count=self._counter.count)
+        return await asyncio.to_thread(read_conversation, messages, count=self._counter.count)
 
     async def _find(self, workspace: str, file_ids: Sequence[str]) -> dict[str, File]:
         files = await self._files.get_many(workspace, file_ids)
@@ -146,25 +153,21 @@ class ChatService:
                     raise FileGone(file.id) if event.kind is None else FileUnreadable(file.id, event.kind)
                 yield event
 
-    async def _count_input(self, messages: Sequence[Message], files: dict[str, File]) -> int:
+    async def _count_input(self, conversation: Conversation, files: dict[str, File]) -> int:
         """Count the request as ChatML with every reference replaced by its document (PROTOCOL.md §6.5)."""
         counted: list[tuple[str, int]] = []
-        seen: set[str] = set()
-        for message in messages:
-            file_ids, rest = split_references(message)
-            n_rest = await self._count(rest)
-            if message.role == "system" and n_rest > self._options.inline_limit_tokens:
+        for part in conversation.parts:
+            n_text = await self._count(part.text)
+            if part.role == "system" and n_text > self._options.inline_limit_tokens:
                 raise InputTooLong(f"Range of input length should be [1, {self._options.inline_limit_tokens}]")
-            new = [file_id for file_id in dict.fromkeys(file_ids) if file_id not in seen]
-            seen.update(new)
-            counted.append((message.role, n_rest + sum(files[file_id].n_tokens or 0 for file_id in new)))
+            counted.append((part.role, n_text + sum(files[file_id].n_tokens or 0 for file_id in part.file_ids)))
         n_input = count_chat(self._counter, counted)
         if n_input > MAX_TOTAL_TOKENS:
             raise InputTooLong(f"Total message token length exceed model limit ({MAX_TOTAL_TOKENS} tokens).")
         return n_input
 
     async def _count(self, text: str) -> int:
-        if len(text) <= _COUNT_ON_LOOP_CHARS:
+        if len(text) <= _ON_LOOP_CHARS:
             return self._counter.count(text)
         return await asyncio.to_thread(self._counter.count, text)
 

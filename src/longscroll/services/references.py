@@ -16,6 +16,9 @@ from longscroll.types import Message
 MAX_FILES = 100
 """File ids that one request may name."""
 
+MAX_LIST_CHARS = 64 * 1024
+"""A longer text is no list of references, whatever it begins with."""
+
 LONE_SYSTEM_DOCUMENT_TOKENS = 2000
 """A lone system message longer than this is read as a document, not as behavior."""
 
@@ -37,6 +40,14 @@ class InlineDocument(Struct, frozen=True):
     text: str
 
 
+class Part(Struct, frozen=True):
+    """One message as it is billed: its text without references, and the files it names first."""
+
+    role: str
+    text: str
+    file_ids: tuple[str, ...]
+
+
 class Conversation(Struct, frozen=True, kw_only=True):
     """One request, understood: documents in order of first mention, then who says what."""
 
@@ -44,6 +55,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     documents: tuple[FileReference | InlineDocument, ...]
     history: tuple[Message, ...]  # turns before the question; no system message
     question: str
+    parts: tuple[Part, ...] = ()  # every message, in order
 
     @property
     def file_ids(self) -> tuple[str, ...]:
@@ -65,9 +77,12 @@ def read_conversation(messages: Sequence[Message], *, count: Callable[[str], int
     behavior: list[str] = []
     documents: list[FileReference | InlineDocument] = []
     turns: list[Message] = []
+    parts: list[Part] = []
     for message in messages:
-        file_ids, rest = split_references(message)
-        documents += [FileReference(file_id) for file_id in file_ids]
+        file_ids, rest = _split_references(message)
+        references = [FileReference(file_id) for file_id in dict.fromkeys(file_ids)]
+        parts.append(Part(message.role, rest, tuple(r.file_id for r in references if r not in documents)))
+        documents += references
         if message.role != "system":
             turns.append(Message(role=message.role, content=rest))
         elif rest and (file_ids or not behavior):
@@ -80,10 +95,12 @@ def read_conversation(messages: Sequence[Message], *, count: Callable[[str], int
     if sum(isinstance(document, FileReference) for document in unique) > MAX_FILES:
         raise TooManyFiles
     question, history = _split_question(turns)
-    return Conversation(behavior=tuple(behavior), documents=unique, history=history, question=question)
+    return Conversation(
+        behavior=tuple(behavior), documents=unique, history=history, question=question, parts=tuple(parts)
+    )
 
 
-def split_references(message: Message) -> tuple[list[str], str]:
+def _split_references(message: Message) -> tuple[list[str], str]:
     """Return the file ids a message names and the text that is left.
 
     A system message made of references only may name further ids bare, after a comma. Elsewhere only ``fileid://``
@@ -92,8 +109,9 @@ def split_references(message: Message) -> tuple[list[str], str]:
     text = message.content
     if message.role in ("assistant", "tool") or _SCHEME not in text:
         return list(message.file_ids), text
-    parts = [part for part in _SEPARATORS.split(text.strip()) if part]
-    if parts[0].startswith(_SCHEME) and all(part.startswith(_SCHEME) or _BARE_ID.fullmatch(part) for part in parts):
+    is_list = len(text) <= MAX_LIST_CHARS and text.lstrip().startswith(_SCHEME)
+    parts = [part for part in _SEPARATORS.split(text.strip()) if part] if is_list else []
+    if parts and all(part.startswith(_SCHEME) or _BARE_ID.fullmatch(part) for part in parts):
         return [*message.file_ids, *(part.removeprefix(_SCHEME) for part in parts)], ""
     return [*message.file_ids, *_REFERENCE.findall(text)], _REFERENCE.sub("", text).strip()
 

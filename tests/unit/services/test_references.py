@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from longscroll.errors import InvalidParameter, TooManyFiles
-from longscroll.services.references import Conversation, FileReference, InlineDocument, read_conversation
+from longscroll.services.references import Conversation, FileReference, InlineDocument, Part, read_conversation
 from longscroll.types import Message
 
 
@@ -27,6 +27,11 @@ def test_a_behavior_prompt_a_reference_and_a_question() -> None:
         documents=references("file-fe-1"),
         history=(),
         question="这篇文章讲了什么?",
+        parts=(
+            Part("system", "You are a helpful assistant.", ()),
+            Part("system", "", ("file-fe-1",)),
+            Part("user", "这篇文章讲了什么?", ()),
+        ),
     )
 
 
