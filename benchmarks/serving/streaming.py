@@ -31,6 +31,7 @@ import uvicorn
 from longscroll.access.keys import Keys
 from longscroll.engines.base import Engine
 from longscroll.protocols.asgi import Application
+from longscroll.protocols.connection import GuardedConnection
 from longscroll.protocols.encoding import escape
 from longscroll.protocols.routes import Services
 from longscroll.services.files import FileService
@@ -123,7 +124,13 @@ def serve(kind: str, n_deltas: int) -> None:
     application: Any = raw_application(n_deltas) if kind == "raw" else real_application(n_deltas)
     lifespan: Any = "off" if kind == "raw" else "on"
     config = uvicorn.Config(
-        application, loop="uvloop", http="httptools", ws="none", lifespan=lifespan, log_level="error", access_log=False
+        application,
+        loop="uvloop",
+        http="httptools" if kind == "raw" else GuardedConnection,
+        ws="none",
+        lifespan=lifespan,
+        log_level="error",
+        access_log=False,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -85,7 +85,7 @@ class Words(NamedTuple):
 class Lexer:
     """Turns texts into terms. Keeps the stems of the words it has seen; not for two threads at once."""
 
-    def __init__(self, *, cache_bits: int = 18) -> None:
+    def __init__(self, *, cache_bits: int = 15) -> None:
         self._stemmer = Stemmer.Stemmer("english", 0)
         self._cache_bits = cache_bits
         self._seen = np.zeros(1 << cache_bits, dtype=np.uint64)  # a word's hash, in the slot that its top bits name
