@@ -2,13 +2,15 @@
 
     LongscrollError
     ├── RequestError                what the client sent cannot be served
+    │   ├── NotHttp                 bytes that are no HTTP request
+    │   ├── HeadTooLarge            request line and headers over the limit
+    │   ├── RequestTimeout          the rest of a request did not come
     │   ├── InvalidBody             not JSON, or not an object
     │   ├── InvalidParameter        a field is missing, of the wrong type or out of range
     │   │   ├── MissingModel
     │   │   ├── MissingInput
     │   │   └── IllegalInput
     │   ├── BodyTooLarge            a JSON body over the limit
-    │   ├── BodyTimeout             the rest of a body did not come
     │   ├── UploadTooLarge          an uploaded file over the limit
     │   ├── UploadAborted           the client hung up inside an upload
     │   ├── Unauthenticated         no key, or not a key of ours
@@ -58,6 +60,18 @@ class RequestError(LongscrollError):
     """What the client sent cannot be served."""
 
 
+class NotHttp(RequestError):
+    """Bytes that are no HTTP request."""
+
+
+class HeadTooLarge(RequestError):
+    """Request line and headers over the limit."""
+
+
+class RequestTimeout(RequestError):
+    """The rest of a request did not come in time."""
+
+
 class InvalidBody(RequestError):
     """The body is not JSON, or not a JSON object."""
 
@@ -93,10 +107,6 @@ class IllegalInput(InvalidParameter):
 
 class BodyTooLarge(RequestError):
     """A JSON body over the limit."""
-
-
-class BodyTimeout(RequestError):
-    """The rest of a body did not come in time."""
 
 
 class UploadTooLarge(RequestError):

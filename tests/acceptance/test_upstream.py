@@ -38,7 +38,7 @@ def test_one_flag_lets_a_model_server_write_the_answer(service: RunningService, 
     assert reply.status == 200, reply.body
     report = reply.json["longscroll"]
     assert (report["plan"], report["model_served"], report["tokens_not_read"]) == ("whole", model_server.model, 0)
-    assert 0 < reply.json["usage"]["completion_tokens"]
+    assert reply.json["usage"]["completion_tokens"] > 0
     assert report["engine_usage"]["input_tokens"] > report["tokens_read"]
 
 

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from factories.pdf_files import pdf_file
 
+_NEVER_FIRST = "，。、；：？！）》」』】…”’,.;:?!)"
 FOLDER = Path(__file__).parents[1] / "documents"
 
 
@@ -113,11 +114,23 @@ def _page_stream(title: str, page: Page, *, is_chinese: bool) -> str:
     lines = [(18, title), (12, "")] if title else []
     lines += [(14, page.heading), (12, "")]
     for paragraph in page.paragraphs:
-        lines += [(12, line) for line in textwrap.wrap(paragraph, width)] + [(12, "")]
+        lines += [(12, line) for line in _wrap(paragraph, width)] + [(12, "")]
     commands = ["BT 60 780 Td"]
     for size, line in lines:
         commands.append(f"/F1 {size} Tf {_pdf_string(line, is_chinese=is_chinese)} Tj 0 -{size + 6} Td")
     return "\n".join([*commands, "ET"])
+
+
+def _wrap(paragraph: str, width: int) -> list[str]:
+    """Break a paragraph into lines; punctuation never begins one, it hangs at the end of the line before."""
+    lines: list[str] = []
+    for line in textwrap.wrap(paragraph, width):
+        rest = line.lstrip(_NEVER_FIRST) if lines else line
+        if lines:
+            lines[-1] += line[: len(line) - len(rest)]
+        if rest:
+            lines.append(rest)
+    return lines
 
 
 def _pdf_string(text: str, *, is_chinese: bool) -> str:

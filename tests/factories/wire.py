@@ -20,6 +20,7 @@ from longscroll.documents.ingest import Ingest
 from longscroll.engines.base import Engine
 from longscroll.errors import Unauthenticated
 from longscroll.protocols.asgi import Application
+from longscroll.protocols.connection import GuardedConnection
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.routes import Services
 from longscroll.services.files import FileOptions, FileService
@@ -235,7 +236,7 @@ def wire_service(options: ProtocolOptions = FAST, file_options: FileOptions | No
             application,
             port=0,
             loop="uvloop",
-            http="httptools",
+            http=GuardedConnection,
             ws="none",
             log_config=None,
             access_log=False,

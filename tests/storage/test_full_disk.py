@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from factories.small_disk import SmallDisk, small_disk
 from factories.storage import WORKSPACE, make_file, put_blob, read_blob
 from longscroll.errors import StartupError, StorageFull
 from longscroll.storage.base import blob_prefix
@@ -20,33 +19,10 @@ from longscroll.storage.database import Database
 NAME = blob_prefix(WORKSPACE, "file-fe-1") + "original"
 
 
-class SmallDisk:
-    """A file system that can be filled to its last block and inode, and emptied again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def fill(self) -> None:
-        with suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as filler:
-            while True:
-                filler.write(bytes(4096))
-        with suppress(OSError):
-            for number in range(1000):
-                (self.folder / f"inode-{number}").mkdir()
-
-    def empty(self) -> None:
-        (self.folder / "filler").unlink()
-        for folder in self.folder.glob("inode-*"):
-            folder.rmdir()
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=200", "tmpfs", str(tmp_path)]
-    if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small file system needs the right to mount")
-    yield SmallDisk(tmp_path)
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with small_disk(tmp_path) as disk:
+        yield disk
 
 
 async def fill_log(database: Database) -> None:

@@ -53,7 +53,7 @@ def test_the_parts_of_a_form_may_come_in_any_order(service: WireService) -> None
     [
         ('name="file"; filename="年报 2024.pdf"', "年报 2024.pdf"),
         ('name="file"; filename="x"; filename*=UTF-8\'\'%E5%B9%B4%E6%8A%A5.pdf', "年报.pdf"),
-        ('name="file"; filename="a%22b%0Dc%0Ad.txt"', 'a"b\rc\nd.txt'),
+        ('name="file"; filename="a%22b%0Dc%0Ad.txt"', 'a"bcd.txt'),
         ('name="file"; filename="100%25 of%20it.txt"', "100%25 of%20it.txt"),
         ('name="file"; filename="..\\\\..\\\\dir/a.txt"', "a.txt"),
         ("name=file; filename=a.txt", "a.txt"),
@@ -62,6 +62,16 @@ def test_the_parts_of_a_form_may_come_in_any_order(service: WireService) -> None
 def test_a_filename_is_kept_without_its_folders(service: WireService, disposition: str, filename: str) -> None:
     reply = upload(service, PURPOSE, file_part(b"x", disposition))
     assert json.loads(reply.body)["filename"] == filename
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [("\x1b[31mred\x9b\x7f.txt", "[31mred.txt"), ("a\u202egpj.\u2066exe", "agpj.exe"), ("\x07\u202e", "file")],
+)
+def test_controls_are_left_out_of_names_on_both_surfaces(service: WireService, sent: str, stored: str) -> None:
+    compat = json.loads(upload(service, PURPOSE, file_part(b"x", f'name="file"; filename="{sent}"')).body)
+    native = json.loads(upload(service, file_part(b"x", f'name="files"; filename="{sent}"'), path=NATIVE).body)
+    assert (compat["filename"], native["data"]["uploaded_files"][0]["name"]) == (stored, stored)
 
 
 @pytest.mark.item(68)

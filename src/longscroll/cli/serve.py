@@ -20,6 +20,7 @@ from longscroll.cli.configured import configured
 from longscroll.config import Config
 from longscroll.errors import StartupError
 from longscroll.protocols.asgi import Application
+from longscroll.protocols.connection import GuardedConnection
 from longscroll.telemetry import configure_logging
 
 UVICORN_ECHO = "Application startup failed. Exiting."
@@ -85,7 +86,7 @@ def run(
     settings = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=GuardedConnection,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -42,6 +42,7 @@ from longscroll.documents.messages import (
 )
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.parsing.formats import parse
+from longscroll.storage.space import NO_SPACE
 from longscroll.telemetry import configure_logging
 from longscroll.tokens import TokenCounter, load_counter
 
@@ -50,7 +51,6 @@ _WRITE_BYTES = 1 << 20
 _N_DESCRIPTORS = 3
 _FIRST_DESCRIPTOR = 3  # after standard input, output and error
 _MAXRSS_BYTES = 1024 if sys.platform == "linux" else 1
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _LATE_MODULES = ("numpy.ma",)  # numpy's set operations import it when they are first called
 _WARM_UP = ("# Warm\n\nThe quick brown fox, 42.\n", "预热：快速的棕色狐狸。\n", "v1.0\n")
 
@@ -216,7 +216,7 @@ def _failure(task: ParseTask, error: Exception) -> ParseFailed:
         kind, details = DocumentErrorKind.TOO_LARGE, "The file needs more memory to be read than a file may take."
     elif isinstance(error, OSError) and error.errno == errno.EFBIG:
         kind, details = DocumentErrorKind.TOO_LARGE, "The text of the file is larger than can be stored."
-    elif isinstance(error, OSError) and error.errno in _NO_SPACE:
+    elif isinstance(error, OSError) and error.errno in NO_SPACE:
         kind, details = None, "No space is left to store the text of the file."
     else:
         kind, details = DocumentErrorKind.CORRUPT, "The file is damaged and cannot be read."

@@ -1,8 +1,9 @@
 """Ingestion: every uploaded file becomes ``processed`` or ``error``, once, whatever dies meanwhile.
 
 Owns the state machine, its leases and who watches it. The row is the queue: a file is claimed, its lease renewed while
-a child parses it, and the end published only under the claim's fence; the artifact is in place before that. Knows no
-wire format, no quota and no parser.
+a child parses it, and the end published only under the claim's fence; the artifact is in place before that. What is not
+the file's fault (no space, no parser, a store that fails, the end of this process) never ends a file: all pause, then
+it is tried again. Knows no wire format, no quota and no parser.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import structlog
 from msgspec import Struct
 
 from longscroll.documents.messages import ParseDone, ParseProgress
-from longscroll.documents.zygote import ZygoteLost
+from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
 from longscroll.storage.base import BlobStore, Claim, FileStore, Outcome, blob_prefix
 from longscroll.types import File, FileStatus, Progress
@@ -30,6 +31,9 @@ ARTIFACT = "artifact"
 
 BYTES = "bytes"
 """The name, under a file's prefix, of the bytes as uploaded."""
+
+MAX_DOUBLINGS = 10
+"""Of the pause after setbacks; the numbers stay small however long a disk is full."""
 
 Key = tuple[str, str]  # workspace, file id
 
@@ -41,8 +45,9 @@ class IngestOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     lease_s: float = 3.0  # after this the files of a dead process are taken up again
     poll_s: float = 2.0  # for what other processes do
-    backoff_s: float = 5.0  # after a failure that is not the file's: no space, no parser
-    max_attempts: int = 3  # claims whose process died under the file
+    backoff_s: float = 5.0  # after a failure that is not the file's; doubles while nothing gets done
+    max_backoff_s: float = 60.0
+    max_attempts: int = 100  # claims that came to no end: a file that takes its machine down is not read for ever
 
 
 class Ready(Struct, frozen=True):
@@ -95,7 +100,9 @@ class Ingest:
         self._running: dict[Key, _Running] = {}
         self._watchers: dict[Key, set[asyncio.Event]] = {}
         self._wake = asyncio.Event()
+        self._owed: list[Claim] = []  # to be given back as soon as the store takes it
         self._resume_at = 0.0
+        self._n_setbacks = 0  # since a file was brought to its end
         self._loop_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -113,6 +120,8 @@ class Ingest:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        with suppress(StorageFull):
+            await self._settle_debts()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -187,22 +196,51 @@ class Ingest:
             finally:
                 taking.cancel()
                 await asyncio.wait([taking])
-            _log_failure(taking)
-            await asyncio.sleep(self._options.backoff_s)
+            self._log_failure(taking)
 
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
             await asyncio.sleep(max(0.0, self._resume_at - loop.time()))
-            while len(self._running) < self._parsers.n_children:
-                claim = await self._files.claim(self._owner, now=self._clock(), lease_s=self._options.lease_s)
-                if claim is None or (claim.file.workspace, claim.file.id) in self._running:
-                    break  # in the second case a lease was lost, and what runs under it will notice
-                self._begin(claim)
+            try:
+                await self._settle_debts()
+                await self._claim_files()
+            except StorageFull:
+                self._back_off("ingest.no_space")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.poll_s):
                     await self._wake.wait()
+
+    async def _claim_files(self) -> None:
+        loop = asyncio.get_running_loop()
+        while len(self._running) < self._parsers.n_children and loop.time() >= self._resume_at:
+            claim = await self._files.claim(self._owner, now=self._clock(), lease_s=self._options.lease_s)
+            if claim is None or (claim.file.workspace, claim.file.id) in self._running:
+                return  # in the second case a lease was lost, and what runs under it will notice
+            self._begin(claim)
+
+    async def _give_back(self, claim: Claim) -> None:
+        """Release a claim; on a full disk that is owed, and done before a file is claimed again."""
+        try:
+            await self._files.release(claim)
+        except StorageFull:
+            self._owed.append(claim)
+
+    async def _settle_debts(self) -> None:
+        while self._owed:
+            await self._files.release(self._owed[-1])
+            self._owed.pop()
+
+    def _back_off(self, reason: str) -> None:
+        """Take no file for a while, each time longer; said once, however many files met the same obstacle."""
+        now = asyncio.get_running_loop().time()
+        if now < self._resume_at:
+            return
+        pause_s = min(self._options.backoff_s * 2.0**self._n_setbacks, self._options.max_backoff_s)
+        self._n_setbacks = min(self._n_setbacks + 1, MAX_DOUBLINGS)
+        self._resume_at = now + pause_s
+        log.warning(reason, retry_in_s=pause_s)
 
     def _begin(self, claim: Claim) -> None:
         key = claim.file.workspace, claim.file.id
@@ -213,9 +251,15 @@ class Ingest:
 
     def _end(self, key: Key, task: asyncio.Task[None]) -> None:
         del self._running[key]
-        _log_failure(task)
+        self._log_failure(task)
         self._say_changed(key)
         self._wake.set()
+
+    def _log_failure(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("ingest.failed", error=type(error).__name__, exc_info=error)
+            self._back_off("ingest.pauses")
 
     def _say_changed(self, key: Key) -> None:
         for changed in self._watchers.get(key, ()):
@@ -228,14 +272,14 @@ class Ingest:
         try:
             if await self._hold(claim, parsing):
                 await _to_the_end(self._publish(claim, parsing.result(), staged))
-        except StorageFull:
-            log.warning("ingest.no_space", file_id=claim.file.id)
-            self._resume_at = asyncio.get_running_loop().time() + self._options.backoff_s
-            await self._files.release(claim)
+                self._n_setbacks = 0
+        except (StorageFull, NoZygote) as error:
+            self._back_off("ingest.no_space" if isinstance(error, StorageFull) else "ingest.no_parser")
+            await self._give_back(claim)
         except ZygoteLost:  # taken up again when its lease is over; the attempt counts
-            log.warning("ingest.no_parser", file_id=claim.file.id)
+            log.warning("ingest.parser_lost", file_id=claim.file.id)
         except asyncio.CancelledError:
-            await self._files.release(claim)
+            await self._give_back(claim)
             raise
         finally:
             parsing.cancel()
@@ -310,9 +354,3 @@ async def _to_the_end(work: Coroutine[None, None, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        log.error("ingest.failed", error=type(error).__name__, exc_info=error)

@@ -6,7 +6,6 @@ Owns the zygote process and restarts it. Knows no store: a file and an artifact 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -19,8 +18,9 @@ import structlog
 from msgspec import Struct
 
 from longscroll.documents.messages import ChildEnded, ParseDone, ParseFailed, ParseProgress, ParseTask
-from longscroll.documents.zygote import Child, Zygote, ZygoteLost
+from longscroll.documents.zygote import Child, NoZygote, Zygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
+from longscroll.storage.space import needing_space
 
 OnProgress = Callable[[ParseProgress], None]
 
@@ -79,7 +79,8 @@ class Parsers:
         Raises:
             DocumentError: there is no document in the file, or it cannot be read within the limits.
             StorageFull: no space is left for the artifact.
-            ZygoteLost: parser processes die again and again; not the file's fault.
+            ZygoteLost: parser processes die again and again while they have the file.
+            NoZygote: none can be started; this has nothing to do with the file.
         """
         n_killed = n_lost = 0
         while True:
@@ -143,12 +144,15 @@ class Parsers:
     async def _running_zygote(self) -> Zygote:
         async with self._starting:
             if self._is_stopped:
-                raise ZygoteLost
+                raise NoZygote
             if self._zygote is not None and self._zygote.is_lost:
                 await self._zygote.close()
                 self._zygote = None
             if self._zygote is None:
-                self._zygote = await Zygote.start()
+                try:
+                    self._zygote = await Zygote.start()
+                except OSError as error:
+                    raise NoZygote from error
             return self._zygote
 
 
@@ -179,12 +183,11 @@ def _close(descriptors: tuple[int, int]) -> None:
 def _open(file: Path, artifact: Path) -> tuple[int, int]:
     file_descriptor = os.open(file, os.O_RDONLY)
     try:
-        return file_descriptor, os.open(artifact, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
+        with needing_space("store the text of the file"):
+            return file_descriptor, os.open(artifact, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except (OSError, StorageFull):
         os.close(file_descriptor)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StorageFull("No space is left to store the text of the file.") from error
+        raise
 
 
 def _crash(ended: ChildEnded) -> DocumentError:

@@ -37,7 +37,11 @@ _ENVIRONMENT = {  # no secret, no thread; large pages, because a child touches m
 
 
 class ZygoteLost(Exception):
-    """The zygote ended, or never answered; its children ended with it. Nothing is wrong with their files."""
+    """The zygote ended; its children ended with it. Hardly ever is one of their files to blame."""
+
+
+class NoZygote(ZygoteLost):
+    """The zygote could not be started, or ended or fell silent before it was ready; no file is to blame."""
 
 
 class Child:
@@ -105,13 +109,13 @@ class Zygote:
         """Give a file and an artifact to a new child; both descriptors stay the caller's.
 
         Raises:
-            ZygoteLost: there is none to take it.
+            ZygoteLost: there is none to take it. NoZygote: there never was.
         """
         try:
             async with asyncio.timeout(_READY_WITHIN_S):
                 await asyncio.shield(self._ready)
         except TimeoutError as error:
-            raise ZygoteLost from error
+            raise NoZygote from error
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         child = Child(task.task, ours)
@@ -185,7 +189,7 @@ class Zygote:
         asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         if not self._ready.done():
-            self._ready.set_exception(ZygoteLost())
+            self._ready.set_exception(NoZygote())
             self._ready.exception()  # it may be that nobody waits
         for child in self._children.values():
             self._close_stream(child)

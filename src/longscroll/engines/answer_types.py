@@ -73,6 +73,17 @@ _NUMBER_ZH = (
     rf"百分之{_HAN_NUMBER}+"
     rf"|(?<![第\d一二三四五六七八九十]){_HAN_NUMBER}[\d,.点百千万萬亿億一二三四五六七八九十零〇两多余]*{_UNIT_ZH}"
 )
+_SIZE_EN = (
+    r"(?:square |cubic |working |business |calendar |light[- ])?"
+    r"(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|decades?|centur(?:y|ies)"
+    r"|inch(?:es)?|feet|foot|ft|yards?|miles?|(?:kilo|centi|milli|nano)?met(?:er|re)s?|[kcmn]m|km/h|mph|knots?"
+    r"|(?:kilo|milli)?grams?|k?g|mg|pounds?|lbs?|ounces?|oz|ton(?:ne)?s?"
+    r"|(?:milli)?lit(?:er|re)s?|ml|l|gallons?|barrels?|acres?|hectares?|degrees?|°\s?[cf]?"
+    r"|(?:kilo|mega|giga)?(?:watts?|volts?|hertz|bytes?|bits?)|[kmg]?(?:v|w|hz|b)|[kmg]?wh|amps?|db"
+    r"|dollars?|euros?|pounds|yuan|yen|rubles?|rupees?|cents?|usd|eur|gbp|rmb|cny"
+    r"|people|persons?|inhabitants|residents|members|employees|students|points?|pages?|times|percent|%)"
+)
+_SIZE_AFTER = rf"[\s-]?{_SIZE_EN}(?![\w/])"
 _MONTH = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|Jan\.?|Feb\.?|Aug\.?|Sept?\.?|Oct\.?|Nov\.?|Dec\.?)"
@@ -116,6 +127,8 @@ _DEFINED = re.compile(
     r"|^什[么麼]是(.+?)[？?。]*$|^(.+?)是什[么麼](?:意思|东西)?[？?]*$",
     re.IGNORECASE,
 )
+_UNIT_AFTER = re.compile(rf"{_SIZE_AFTER}|\s?{_UNIT_ZH}", re.IGNORECASE)
+_SAYS_WHAT = re.compile(r"[$€£¥%]|percent\b|[一-鿿]")
 _ASKED_UNIT = re.compile(r"(?:多少|几|幾)[个個名位]?([一-鿿]{1,6})|how many (?:\w+ ){0,2}?(\w+)", re.IGNORECASE)
 
 
@@ -156,17 +169,31 @@ def has_unit(question: str, text: str) -> bool:
 
 
 def short_answer(question: str, text: str) -> str | None:
-    """Return the one number or date of a sentence that can be the answer; None where there is not exactly one."""
+    """Return the one number or date of a sentence that can be the answer; None where there is not exactly one.
+
+    A number comes with its unit or what it counts, as the sentence has it; a bare number says too little.
+    """
     kind = answer_type(question)
     if kind not in ("number", "date"):
         return None
     counted = _counted(question) if kind == "number" else None
     if counted is not None:
         found = {match.group().strip() for match in counted.finditer(text)}
-    else:
-        found = {text[a:b].strip() for a, b in candidates(kind, text, question)}
-        found = {written for written in found if kind == "date" or any(map(str.isdigit, written))}
-    return found.pop() if len(found) == 1 else None
+        return found.pop() if len(found) == 1 else None
+    spans = candidates(kind, text, question)
+    if kind == "date":
+        found = {text[a:b].strip() for a, b in spans}
+        return found.pop() if len(found) == 1 else None
+    numbers = {text[a:b].strip(): b for a, b in spans if any(map(str.isdigit, text[a:b]))}
+    return _with_unit(*numbers.popitem(), text) if len(numbers) == 1 else None
+
+
+def _with_unit(number: str, stop: int, text: str) -> str | None:
+    """Add the unit that follows a number; None where there is none, unless its own sign says what it counts."""
+    unit = _UNIT_AFTER.match(text, stop)
+    if unit:
+        return number + unit.group().rstrip()
+    return number if _SAYS_WHAT.search(number) else None
 
 
 def _counted(question: str) -> re.Pattern[str] | None:

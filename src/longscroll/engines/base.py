@@ -39,6 +39,15 @@ class Passage(Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...] = ()  # ascending; what page and section each part of the passage is on
     score: float = 0.0
 
+    def places_in(self, span: Span) -> tuple[Place, ...]:
+        """Return where a span of it stands: the place it begins at, then those that begin inside it."""
+        at_start = [place for place in self.places if place.offset <= span[0]][-1:]
+        return (*at_start, *(place for place in self.places if span[0] < place.offset < span[1]))
+
+    def pages_in(self, span: Span) -> tuple[int, ...] | None:
+        """Return the pages that a span of it stands on, ascending; those of the passage where no place has one."""
+        return tuple(sorted({place.page for place in self.places_in(span) if place.page is not None})) or self.pages
+
 
 PlanKind = Literal["none", "whole", "lookup", "digest"]
 
@@ -62,7 +71,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     plan_reason: str
     passages: tuple[Passage, ...] = ()
     ranking: tuple[int, ...] = ()  # numbers of the passages, best first (lookup)
-    coverage: float = 0.0  # 0–1: idf share of the question's terms found close together
+    coverage: float = 0.0  # 0–1: a quarter idf share of the question found close together, the rest its best score
     is_covered: bool = True  # False: below the threshold; an honest engine abstains
     term_weights: dict[str, float] = {}  # question term → idf over the conversation's files
     n_tokens_read: int = 0

@@ -24,10 +24,21 @@ from longscroll.engines.base import (
     Prompt,
     Text,
 )
-from longscroll.engines.phrases import PHRASES, SPACE, Language, Phrases, contents, in_brackets, opening, page_place
+from longscroll.engines.instructions import without_instructions
+from longscroll.engines.phrases import (
+    PHRASES,
+    SPACE,
+    Language,
+    Phrases,
+    attached,
+    contents,
+    in_brackets,
+    opening,
+    page_place,
+)
 from longscroll.engines.quotes import choose_quotes
 from longscroll.engines.scoring import Question, Scored, score_sentences
-from longscroll.engines.sentences import cjk_share, one_line
+from longscroll.engines.sentences import cjk_share, is_chinese, one_line
 from longscroll.tokens import TokenCounter
 from longscroll.types import Sampling, Span
 
@@ -71,10 +82,10 @@ def compose(prompt: Prompt) -> Composition:
     """Write the whole answer to a prompt; 2–15 ms of CPU."""
     words, evidence = PHRASES[prompt.language], prompt.evidence
     if evidence.plan == "none":
-        return Composition(parts=(Text(words.no_documents),))
+        return Composition(parts=(Text(attached(evidence.documents, prompt.language) or words.no_documents),))
     if evidence.plan == "digest":
         return Composition(parts=tuple(_summary(evidence, prompt.language)))
-    question = Question(prompt.question, evidence.term_weights)
+    question = Question(without_instructions(prompt.question), evidence.term_weights)
     ranked = score_sentences(question, _best_first(evidence)[:N_PASSAGES_READ])
     if not ranked or not evidence.is_covered:
         return Composition(parts=tuple(_abstention(prompt, ranked)), abstained=True)
@@ -142,9 +153,10 @@ def _best_first(evidence: Evidence) -> list[Passage]:
 
 def _answer(prompt: Prompt, ranked: Sequence[Scored], words: Phrases) -> Iterable[Part]:
     """The short answer where there is one, the best sentence, then what else is worth reading."""
-    (passage, span), *others = choose_quotes(ranked, prompt.question)
+    asked = without_instructions(prompt.question)
+    (passage, span), *others = choose_quotes(ranked, asked)
     is_sure = ranked[0].features.coverage + ranked[0].features.before >= SURE_COVERAGE
-    short = short_answer(prompt.question, one_line(_text_at(passage, span))) if is_sure else None
+    short = short_answer(asked, one_line(_text_at(passage, span))) if is_sure else None
     if short:
         yield Text(short + SPACE[prompt.language])
         yield Mark(passage.number, span)
@@ -162,7 +174,7 @@ def _abstention(prompt: Prompt, ranked: Sequence[Scored]) -> Iterable[Part]:
         yield Text(f" {words.other_language}" if prompt.language == "en" else words.other_language)
     if ranked:
         yield Text(f"\n\n{words.closest}\n")
-        yield from _bullets(choose_quotes(ranked, prompt.question), prompt)
+        yield from _bullets(choose_quotes(ranked, without_instructions(prompt.question)), prompt)
 
 
 def _summary(evidence: Evidence, language: Language) -> Iterable[Part]:
@@ -244,14 +256,12 @@ def _in_quotes(text: str) -> str:
 
 
 def _pages_of(passage: Passage, span: Span, language: Language) -> str:
-    inside = [place for place in passage.places if place.offset < span[1]]
-    first = max((i for i, place in enumerate(inside) if place.offset <= span[0]), default=0)
-    pages = tuple(sorted({place.page for place in inside[first:] if place.page is not None}))
-    pages = pages or passage.pages or ()
+    pages = passage.pages_in(span)
     return page_place(pages, language) if pages else ""
 
 
 def _is_other_language(prompt: Prompt) -> bool:
-    """Tell whether no document is in the script of the question."""
+    """Tell whether no document is in the script of the question itself, whatever language it wants the answer in."""
     documents = prompt.evidence.documents
-    return bool(documents) and all(document.language != prompt.language for document in documents)
+    language = "zh" if is_chinese(without_instructions(prompt.question)) else "en"
+    return bool(documents) and all(document.language != language for document in documents)

@@ -5,6 +5,7 @@ Knows no evidence and no layout; every word that is not a quote stands here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -14,6 +15,8 @@ from longscroll.engines.base import DocumentFacts
 Language = Literal["zh", "en"]
 
 
+MAX_NAMES = 5
+"""Documents that are named where one line tells what is attached."""
 SPACE: dict[Language, str] = {"zh": "", "en": " "}
 """What stands between a quote and its mark."""
 
@@ -30,6 +33,9 @@ class Phrases(Struct, frozen=True, kw_only=True):
     contents: str
     not_shown: str  # {n}
     no_text: str
+    how_to_ask: str  # {names}
+    unnamed: str
+    and_more: str  # {n}
 
 
 PHRASES: dict[Language, Phrases] = {
@@ -51,8 +57,11 @@ PHRASES: dict[Language, Phrases] = {
         also="Also in the documents:",
         spans_whole="What it says, in its own words and order:",
         contents="Its sections: ",
-        not_shown="And {n} more documents, which are not quoted here.",
+        not_shown="Documents that are not quoted here: {n}.",
         no_text="The documents have no sentences to quote.",
+        how_to_ask="Attached: {names}. Ask a question about it, or “What is this about?” for a summary.",
+        unnamed="a text without a name",
+        and_more="and {n} more",
     ),
     "zh": Phrases(
         no_documents=(
@@ -70,8 +79,22 @@ PHRASES: dict[Language, Phrases] = {
         contents="章节：",
         not_shown="另有 {n} 份文档未在此摘录。",
         no_text="文档中没有可以引用的句子。",
+        how_to_ask="已附上：{names}。可以直接提问想了解的内容，或者问“这篇文章讲了什么？”来获取摘要。",
+        unnamed="一段没有名称的文本",
+        and_more="另有 {n} 份",
     ),
 }
+
+
+def attached(documents: Sequence[DocumentFacts], language: Language) -> str:
+    """Say in one line which documents there are and how to ask; nothing where there is none."""
+    if not documents:
+        return ""
+    words = PHRASES[language]
+    names = [document.filename or document.title or words.unnamed for document in documents[:MAX_NAMES]]
+    if len(documents) > MAX_NAMES:
+        names.append(words.and_more.format(n=len(documents) - MAX_NAMES))
+    return words.how_to_ask.format(names=("、" if language == "zh" else ", ").join(names))
 
 
 def page_place(pages: tuple[int, ...], language: Language) -> str:

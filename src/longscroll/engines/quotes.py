@@ -43,13 +43,19 @@ def choose_quotes(ranked: Sequence[Scored], question: str) -> list[tuple[Passage
 
 
 def adds_something(text: str, question: str) -> bool:
-    """Tell whether a sentence says more than the question: a heading, a line of a table of contents, says nothing."""
+    """Tell whether a sentence says more than the question, if by one word only.
+
+    A line of a table of contents says nothing, nor does a heading, which is the question's subject and at most a word
+    more; a statement answers a question of yes or no even in the question's own words.
+    """
     if _LISTING.search(text):
         return False
     asked = set(content_terms(question))
-    return len({term for term in content_terms(text) if term not in asked and not term.isdigit()}) > 1 or any(
-        map(str.isdigit, _NUMBERING.sub("", text))
-    )
+    n_new = len({term for term in content_terms(text) if term not in asked and not term.isdigit()})
+    if n_new > 1 or any(map(str.isdigit, _NUMBERING.sub("", text))):
+        return True
+    is_statement = bool(_STATED.search(text)) and not _ASKED.search(text)
+    return is_statement and (n_new > 0 or bool(_YES_OR_NO.search(question)))
 
 
 def _spans(chosen: Sequence[Scored]) -> list[tuple[Passage, Span]]:
@@ -96,6 +102,16 @@ def _likeness(quote: Scored, chosen: Sequence[Scored]) -> float:
 _NUMBERING = re.compile(r"^[\W\d]*(?:[A-Z]\.)?[\d.]+")
 _CLAUSE_END = re.compile(r"[,;，；、:：]\s*|\s+")
 _LISTING = re.compile(r"\s\.$|\.{4,}|(?:\. ){3,}|^\d+\s+\d+(?:\.\d+)+\s")
+_ASKED = re.compile(r"[?？]\W*$|^[\W\d]*(?:what|which|who|whose|when|where|why|how)\b", re.IGNORECASE)
+_STATED = re.compile(
+    r"[.。!！;；][”’」』\"')）\]\s]*$|\S[:：|\t]\s*\S"
+    r"|\b(?:is|are|was|were|has|have|had|can|could|will|would|shall|should|must|may|does|do|did)\b|[是为為有]",
+    re.IGNORECASE,
+)
+_YES_OR_NO = re.compile(
+    r"^\W*(?:is|are|was|were|has|have|had|can|could|will|would|shall|should|must|may|does|do|did)\b|[吗嗎]|是否|能否|有没有|是不是",
+    re.IGNORECASE,
+)
 _POINTS_BACK = (
     "he ", "she ", "it ", "they ", "this ", "these ", "his ", "her ", "its ", "their ", "that ", "however, ",
     "他", "她", "它", "该", "其", "此", "这",

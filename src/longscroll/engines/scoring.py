@@ -15,7 +15,7 @@ from typing import NamedTuple
 from longscroll.engines.answer_types import AnswerType, answer_type, candidates, has_unit
 from longscroll.engines.base import Passage
 from longscroll.engines.sentences import one_line, sentence_spans
-from longscroll.engines.terms import CJK_STOP, is_cjk, stem
+from longscroll.engines.terms import CJK_STOP, content_terms, is_cjk, stem
 from longscroll.types import Span
 
 MAX_QUESTION = 400
@@ -25,8 +25,11 @@ _MEASURES = re.compile(
 )
 MEASURE_WEIGHT = 0.4
 """What counts of "long" in "how long": the answer gives a measure and rarely repeats the word."""
+_FULL_STOPS = ".。!！;；?？"
 MIN_FUZZY = 4
 """Letters that two words must share to be taken for relatives."""
+MAX_ROW = 8
+"""Words of a row of a table or a form, at most; more are prose."""
 MAX_SCORED = 48
 """Sentences whose costlier features are worth computing: the best by coverage and passage score alone."""
 
@@ -53,6 +56,7 @@ class Features(NamedTuple):
     asks: float  # it is a question itself
     is_open: float  # it has no full stop: a heading, a row, a fragment
     length: float  # up to 400 characters
+    row: float  # of a line without a full stop but with a number: share of its words that the question has
 
 
 LATIN_WEIGHTS = Features(
@@ -75,6 +79,7 @@ LATIN_WEIGHTS = Features(
     asks=-0.008,
     is_open=0.011,
     length=-0.023,
+    row=0.04,
 )
 CJK_WEIGHTS = Features(
     coverage=0.0,
@@ -96,6 +101,7 @@ CJK_WEIGHTS = Features(
     asks=-0.017,
     is_open=-0.018,
     length=-0.007,
+    row=0.04,
 )
 
 
@@ -291,11 +297,19 @@ def _score(question: Question, sentence: _Sentence, best: float, weights: Featur
         copied=question.copied_share(text),
         in_order=question.order_share(sentence.found),
         asks=float(ending in "?？" and ending != ""),
-        is_open=float(ending not in ".。!！;；?？"),
+        is_open=float(ending not in _FULL_STOPS),
         length=min(len(text), 400) / 400,
+        row=0.0 if ending in _FULL_STOPS else _row_share(text, sentence.found),
     )
     score = sum(map(mul, features, weights))
     return Scored(sentence.passage, sentence.start, sentence.stop, score, frozenset(sentence.found), features)
+
+
+def _row_share(text: str, found: Collection[str]) -> float:
+    """Share of a row's words that the question has: TOTAL 12.50 is nothing but the total asked for."""
+    words = [term for term in content_terms(text) if not term[0].isdigit()]
+    is_row = 0 < len(words) <= MAX_ROW and any(map(str.isdigit, text))
+    return sum(word in found for word in words) / len(words) if is_row else 0.0
 
 
 def _root(term: str) -> str:

@@ -18,6 +18,10 @@ PROSE_SHARE = 0.45
 """Share of a line's visible characters that are small letters, or Chinese: less is no running text."""
 WIDEST_WRAPPED_LINE = 180
 """A line wider than this was not wrapped by a page: its end is the end of a paragraph."""
+MIN_HAN_SHARE = 0.3
+"""Share of a Chinese document's letters that are Han characters, at least: names and terms of others stand between."""
+MAX_KANA_SHARE = 0.1
+"""Kana or Hangul for each Han character of a Chinese document, at most; Japanese has more kana than Han."""
 
 _CLOSERS = "”’」』）》】)\\]\"'"
 _END = re.compile(
@@ -25,13 +29,19 @@ _END = re.compile(
     rf"|(?P<latin>[.!?]+[{_CLOSERS}]*(?=\s|[{_CLOSERS}]|[⺀-鿿]|\Z))"
     r"|(?P<line>[^\S\n\f]*[\n\f]\s*)"
 )
-_CJK = re.compile(r"[⺀-〿぀-ヿ㐀-鿿豈-﫿\uff00-\uffef]")
+_CJK = re.compile(r"[⺀-〿぀-ヿ㐀-鿿가-힣\uf900-\ufaff\uff00-\uffef]")
+_HAN = re.compile(r"[㐀-鿿\uf900-\ufaff]")
+_KANA_OR_HANGUL = re.compile(r"[ぁ-ヿㄱ-ㆎ가-힣]")
+_ONLY_CHINESE = re.compile("[么麼吗嗎呢谁哪这這们們怎请几说讲它她你吧]")
+_OTHER_WORD = re.compile(r"[^\W\d_㐀-鿿\uf900-\ufaff]+")
+_LETTER = re.compile(r"[^\W\d_]")
 _HYPHENATED = re.compile(r"(?<=[a-z])(?:-|\u00ad)\s*\n\s*(?=[a-z])")
 _WRAPPED_CJK = re.compile(r"(?<=[⺀-鿿\uff00-\uffef])\s*\n\s*(?=[⺀-鿿\uff00-\uffef])")
 _LIST_ITEM = re.compile(
     r"(?:[-*•·●○▪■◆◇‣–—]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]\s|[（(]?[一二三四五六七八九十]{1,3}[）)、.]"
     r"|第[一二三四五六七八九十百零〇\d]{1,5}[章节条回卷部篇]|#{1,6}\s|\||>\s|```)"
 )
+_LABELED = re.compile(r"\s*[A-Z㐀-鿿][^\n.,;:!?，。；：！？]{0,30}[:：][ \t]*[^\s.。][^\n.。！？]{0,60}(?:\.\d+)?\s*$")
 _WORD_BEFORE = re.compile(r"([\w.&’'-]+)$")
 _ABBREVIATIONS = """
 mr mrs ms dr prof rev hon st sr jr gen col capt lt sgt maj gov sen rep pres messrs mme mlle vs etc e.g i.e eg ie cf viz
@@ -69,19 +79,30 @@ def one_line(text: str) -> str:
 
 
 def is_chinese(text: str) -> bool:
-    """Tell whether a question is written in Chinese: it has Han characters, at least one for every two Latin words."""
-    han = len(re.findall(r"[㐀-鿿豈-﫿]", text))
-    latin_words = len(re.findall(r"[A-Za-zÀ-ɏ]+", text))
-    return han > 0 and han >= latin_words * 0.5
+    """Tell whether a question is written in Chinese: it has Han characters, at least one for every two words.
+
+    Japanese and Korean have Han characters, too: beside kana or Hangul only a character of Chinese alone counts.
+    """
+    if _KANA_OR_HANGUL.search(text) and not _ONLY_CHINESE.search(text):
+        return False
+    han = len(_HAN.findall(text))
+    return han > 0 and han >= len(_OTHER_WORD.findall(text)) * 0.5
+
+
+def is_chinese_text(text: str) -> bool:
+    """Tell whether a stretch of a document is Chinese: Han characters among other letters, and hardly any kana."""
+    han = len(_HAN.findall(text))
+    letters = len(_LETTER.findall(text))
+    return han > MIN_HAN_SHARE * letters and len(_KANA_OR_HANGUL.findall(text)) < MAX_KANA_SHARE * han
 
 
 def cjk_share(text: str) -> float:
-    """Share of Han characters among all letters of a text."""
+    """Share of Chinese, Japanese and Korean characters among all letters of a text."""
     if text.isascii():
         return 0.0
-    han = len(re.findall(r"[㐀-鿿豈-﫿]", text))
-    letters = len(re.findall(r"[^\W\d_]", text))
-    return han / letters if letters else 0.0
+    cjk = len(_HAN.findall(text)) + len(_KANA_OR_HANGUL.findall(text))
+    letters = len(_LETTER.findall(text))
+    return cjk / letters if letters else 0.0
 
 
 class _Lines:
@@ -143,7 +164,10 @@ def _is_hard_break(text: str, match: re.Match[str], lines: _Lines) -> bool:
         return True
     position = text.index("\n", match.start(), match.end())
     row = text[text.rfind("\n", 0, position) + 1 : position]
-    if "\t" in row or row.count("|") > 1 or _is_entry(row) or _is_entry(text[match.end() :].split("\n", 1)[0]):
+    following = text[match.end() :].split("\n", 1)[0]
+    if "\t" in row or row.count("|") > 1 or _is_entry(row) or _is_entry(following):
+        return True
+    if _LABELED.match(row) and _LABELED.match(following):
         return True
     width, widest = lines.around(position)
     if width > WIDEST_WRAPPED_LINE:

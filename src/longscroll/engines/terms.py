@@ -27,7 +27,7 @@ CJK_STOP = frozenset(
 )
 """Chinese characters that say little on their own."""
 
-_TOKEN = re.compile(r"[A-Za-zÀ-ɏͰ-ӿ]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|[㐀-鿿豈-﫿぀-ヿ가-힯]+")
+_TOKEN = re.compile(r"[A-Za-zÀ-ɏͰ-ӿ]+(?:['’][a-z]+)?|\d+(?:[.,]\d+)*|[㐀-鿿\uf900-\ufaff぀-ヿ가-힯]+")
 
 
 def terms_of(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import structlog
+from msgspec.structs import replace
 
 from longscroll.errors import (
     AccessDenied,
@@ -20,10 +21,11 @@ from longscroll.errors import (
     MethodNotSupported,
     ModelUnavailable,
     PathNotFound,
+    RequestError,
     StartupError,
 )
 from longscroll.protocols.delivery import Outlet, Watcher
-from longscroll.protocols.exchange import Answer, AsgiScope, Receive, Reply, Request, Send, Surface
+from longscroll.protocols.exchange import Answer, AsgiMessage, AsgiScope, Receive, Reply, Request, Send, Surface
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.paths import RouteTable, Segments, path_segments
 from longscroll.protocols.routes import SURFACES, Services, build_routes
@@ -52,7 +54,7 @@ class Application:
     ) -> None:
         self.startup_error: StartupError | None = None
         self._enter_services = services
-        self._options = options or ProtocolOptions()
+        self.options = options or ProtocolOptions()
         self._clock = clock
         self._new_id = new_id
         self._services: Services | None = None
@@ -62,6 +64,13 @@ class Application:
     def drain(self) -> None:
         """Say at ``/readyz`` that no new work should come; running requests go on. Safe to call from a signal."""
         self._is_draining = True
+
+    def refuse_unread(self, target: bytes, error: RequestError) -> Reply:
+        """Return the refusal of what never became a request; ``target``: as much of its address as came."""
+        scope = {"method": "", "path": "", "raw_path": target.partition(b"?")[0], "query_string": b"", "headers": ()}
+        request = Request(scope, _nothing, request_id=self._new_id(), received_at=self._clock(), options=self.options)
+        reply = _surface_of(path_segments(scope)).refuse(request, error)
+        return replace(reply, headers=((b"x-request-id", request.id.encode()), *reply.headers))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the server."""
@@ -77,7 +86,7 @@ class Application:
         try:
             async with self._enter_services() as services:
                 self._services = services
-                self._table = RouteTable(build_routes(services, self._options, is_ready=lambda: not self._is_draining))
+                self._table = RouteTable(build_routes(services, self.options, is_ready=lambda: not self._is_draining))
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except StartupError as error:
@@ -88,10 +97,10 @@ class Application:
 
     async def _serve(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request; every error ends here, in the words of the surface it came by."""
-        request = Request(scope, receive, request_id=self._new_id(), received_at=self._clock(), options=self._options)
+        request = Request(scope, receive, request_id=self._new_id(), received_at=self._clock(), options=self.options)
         segments = path_segments(scope)
         surface = _surface_of(segments)
-        outlet = Outlet(send, request, self._options)
+        outlet = Outlet(send, request, self.options)
         watcher = Watcher(receive, lambda: outlet.is_ending)
         try:
             await outlet.deliver(await self._answer(request, segments, watcher))
@@ -129,6 +138,10 @@ class Application:
         else:
             request.on_body_end = watcher.start
         return await route.handler(request)
+
+
+async def _nothing() -> AsgiMessage:
+    return {"type": "http.disconnect"}
 
 
 def _surface_of(segments: Segments) -> Surface:

@@ -12,14 +12,16 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from longscroll.errors import InvalidParameter
-from longscroll.protocols.parameters import BAD_CONTENT, BAD_MESSAGE
-from longscroll.types import Message
+from longscroll.protocols.exchange import Request
+from longscroll.protocols.extensions import Options
+from longscroll.protocols.parameters import BAD_CONTENT, BAD_MESSAGE, Parameters, check_response_format, to_sampling
+from longscroll.services.references import NO_USER
+from longscroll.types import ChatRequest, Message
 
 Role = Literal["system", "user", "assistant", "tool"]
 
 NO_MESSAGES = "Role must be user or assistant and Content length must be greater than 0"
 NO_CONTENT = "The content field is a required field."
-NO_USER = "The input messages do not contain elements with the role of user."
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -68,6 +70,27 @@ def to_messages(messages: Sequence[WireMessage]) -> tuple[Message, ...]:
     if last is None or not (converted[last].role == "user" or messages[last].partial):
         raise InvalidParameter(NO_USER, param="messages")
     return converted
+
+
+def to_chat_request(
+    request: Request, model: str, messages: tuple[Message, ...], *, parameters: Parameters, options: Options | None
+) -> ChatRequest:
+    """Return what the chat service is asked, from parameters that are already checked.
+
+    Raises:
+        InvalidParameter: a ``response_format`` that cannot be held to.
+    """
+    check_response_format(parameters, (message.content for message in messages))
+    options = options or Options()
+    return ChatRequest(
+        workspace=request.principal.workspace,
+        request_id=request.id,
+        model=model,
+        messages=messages,
+        sampling=to_sampling(parameters),
+        citations=options.citations,
+        wants_report=options.report,
+    )
 
 
 def _to_message(message: WireMessage) -> Message:

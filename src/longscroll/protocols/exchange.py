@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from longscroll.access.base import Principal, Scope
-from longscroll.errors import BodyTimeout, BodyTooLarge, UploadAborted
+from longscroll.errors import BodyTooLarge, RequestTimeout, UploadAborted
 from longscroll.protocols.encoding import decode, encode
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.types import ChatEvent
@@ -100,11 +100,6 @@ class Request:
         self._principal = principal
 
     @property
-    def is_authenticated(self) -> bool:
-        """Whether the key is checked and good."""
-        return self._principal is not None
-
-    @property
     def query(self) -> dict[str, str]:
         """The query string; of a name given twice the last value."""
         return dict(parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True))
@@ -122,7 +117,7 @@ class Request:
 
         Raises:
             UploadAborted: the client left before the end.
-            BodyTimeout: nothing came for too long.
+            RequestTimeout: nothing came for too long.
         """
         if not self._has_more:
             return None
@@ -130,7 +125,7 @@ class Request:
             async with asyncio.timeout(self._options.body_silence_s):
                 message = await self._receive()
         except TimeoutError:
-            raise BodyTimeout("Request timed out, please try again later.") from None
+            raise RequestTimeout from None
         if message["type"] == "http.disconnect":
             raise UploadAborted("The connection was closed inside the request body.")
         self._has_more = message.get("more_body", False)

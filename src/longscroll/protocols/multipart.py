@@ -26,8 +26,12 @@ MAX_PARTS = 1000
 MAX_HEADERS = 16
 MAX_HEADER_BYTES = 8 << 10
 MAX_FIELD_BYTES = 1 << 20
+NAMELESS = "file"  # what a file is called whose client gave no name
 
 _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.ASCII)
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Controls, and overrides of the writing direction: they forge lines of a log and endings of a name."""
+
 _FORM_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers and httpx write for the three characters that may not stand in a quoted name; no other is decoded."""
 
@@ -177,7 +181,7 @@ def _parameter(header: str, name: str) -> str | None:
 
 
 def _filename(disposition: str) -> str | None:
-    """Return the name a client gave, without folders: RFC 5987's form first, then the plain one, unescaped."""
+    """Return the name a client gave, without folders and controls: RFC 5987's form first, then the plain one."""
     extended = _parameter(disposition, "filename*")
     plain = _parameter(disposition, "filename")
     if extended is not None and extended.count("'") >= 2:
@@ -188,4 +192,5 @@ def _filename(disposition: str) -> str | None:
         name = re.sub("%22|%0[DA]", lambda match: _FORM_ESCAPES[match[0]], plain)
     else:
         return None
-    return replace_surrogates(re.split(r"[/\\]", name)[-1]).strip() or "untitled"
+    visible = _INVISIBLE.sub("", replace_surrogates(re.split(r"[/\\]", name)[-1]))
+    return visible.strip() or NAMELESS

@@ -8,6 +8,8 @@ from msgspec import Struct
 class ProtocolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the boundary enforces and which of two documented behaviors a surface shows."""
 
+    max_head_bytes: int = 64 << 10  # of a request line with its headers
+    head_timeout_s: float = 30.0  # how long they may take; how long a new connection may be silent
     max_body_bytes: int = 16 << 20  # of a JSON body
     body_silence_s: float = 60.0  # how long the next piece of a body may take
     first_heartbeat_s: float = 10.0  # silence before a stream commits to status 200

@@ -159,16 +159,13 @@ def citation_of(passage: Passage, span: Span, number: int) -> Citation:
     first = span[0] - passage.span[0]
     quote = passage.text[first : first + span[1] - span[0]]
     assert len(quote) == span[1] - span[0], "a citation lies inside its passage"
-    at_start = [place for place in passage.places if place.offset <= span[0]][-1:]
-    inside = [place for place in passage.places if span[0] < place.offset < span[1]]
-    places = [*at_start, *inside]
-    pages = tuple(sorted({place.page for place in places if place.page is not None})) or passage.pages
+    places = passage.places_in(span)
     return Citation(
         number=number,
         file_id=passage.file_id,
         document=passage.document,
         filename=passage.filename,
-        pages=pages,
+        pages=passage.pages_in(span),
         page_label=places[0].page_label if places else passage.page_label,
         section=places[0].section if places else passage.section,
         span=span,

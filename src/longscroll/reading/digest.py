@@ -70,10 +70,20 @@ class _Sentence(NamedTuple):
 
 
 def pick_sentences(artifacts: Sequence[Artifact]) -> list[Pick]:
-    """Pick the sentences that summarize documents, in document order: up to 10 for one, at least one for each of 30."""
+    """Pick the sentences that summarize documents, in order, none twice: up to 10 for one, at least one for each of 30.
+
+    A document whose every pick was said by one before it gives none.
+    """
     shown = artifacts[:MAX_DOCUMENTS]
     n_quotes = max(1, min(MAX_PARTS, 24 // len(shown))) if shown else 0
-    return [Pick(d, *found) for d, artifact in enumerate(shown) for found in _sentences_of(artifact, n_quotes)]
+    picks, said = list[Pick](), set[str]()
+    for document, artifact in enumerate(shown):
+        for span, score in _sentences_of(artifact, n_quotes):
+            text = one_line(artifact.text(span))
+            if text not in said:
+                said.add(text)
+                picks.append(Pick(document, span, score))
+    return picks
 
 
 def pick_passages(artifacts: Sequence[Artifact], budget: int, header_tokens: int) -> list[tuple[int, int]]:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from longscroll.documents.artifact import Artifact, OutlineEntry
 from longscroll.engines.base import DocumentFacts, Evidence, Passage, Place
-from longscroll.engines.sentences import cjk_share, one_line, sentence_spans
+from longscroll.engines.instructions import without_instructions
+from longscroll.engines.sentences import is_chinese_text, one_line, sentence_spans
 from longscroll.engines.terms import is_cjk
 from longscroll.reading.digest import pick_passages, pick_sentences
 from longscroll.reading.messages import ReadTask, Source
 from longscroll.reading.pack import BudgetTooSmall, Choice, PackOptions, everything, pack
 from longscroll.reading.plan import Plan, PlanOptions, Room, choose
-from longscroll.reading.question import implied_words, subject_terms
+from longscroll.reading.question import asks_nothing, implied_words, subject_terms
 from longscroll.reading.rank import Hit, Ranking, rank
 from longscroll.types import Span
 
@@ -57,6 +58,9 @@ class OpenDocument(NamedTuple):
 
 def find_evidence(task: ReadTask, documents: Sequence[OpenDocument], options: ReadingOptions) -> Evidence:
     """Find what an engine reads for a question; CPU work, about 10 ms for a lookup over ten million tokens."""
+    if task.context_window is None and documents and asks_nothing(task.question):
+        return _only_facts(documents)
+    task = structs.replace(task, question=without_instructions(task.question))
     room = Room(
         context_window=task.context_window,
         n_reserved=task.n_reserved_tokens,
@@ -78,6 +82,14 @@ def find_evidence(task: ReadTask, documents: Sequence[OpenDocument], options: Re
     facts = tuple(_facts(document, found) for document in documents)
     n_read = sum(n_tokens_read(found, documents))
     return structs.replace(found, documents=facts, n_tokens_read=n_read, n_tokens_total=sum(sizes))
+
+
+def _only_facts(documents: Sequence[OpenDocument]) -> Evidence:
+    """Read nothing: an engine that quotes has only to say what is there."""
+    found = Evidence(plan="none", plan_reason="the message asks nothing")
+    facts = tuple(_facts(document, found) for document in documents)
+    n_total = sum(document.artifact.meta.n_tokens for document in documents)
+    return structs.replace(found, documents=facts, n_tokens_total=n_total)
 
 
 def n_tokens_read(evidence: Evidence, documents: Sequence[OpenDocument]) -> list[int]:
@@ -249,11 +261,17 @@ def _facts(document: OpenDocument, found: Evidence) -> DocumentFacts:
     )
     if found.plan == "lookup" and found.is_covered:
         return facts
-    language: Literal["zh", "en"] = "zh" if cjk_share(artifact.text((0, FRONT_CHARS))) > 0.3 else "en"
+    language: Literal["zh", "en"] = "zh" if is_chinese_text(_sample(artifact)) else "en"
     if found.plan == "lookup":
         return structs.replace(facts, language=language)
     headings = _main_headings(artifact.outline)
     return structs.replace(facts, language=language, title=_title(artifact), headings=headings)
+
+
+def _sample(artifact: Artifact) -> str:
+    """Return text by which a document's script is told: a cover may be in another than the rest."""
+    n = artifact.meta.n_chars
+    return artifact.text((0, min(n, FRONT_CHARS))) + artifact.text((n // 2, min(n, n // 2 + 2 * FRONT_CHARS)))
 
 
 def _main_headings(outline: Sequence[OutlineEntry]) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
-"""The reader processes, as the service sees them: so many at a time, each doing one task, replaced when it breaks.
+"""The reader processes, as the service sees them: so many at a time, each doing one task, replaced when it ends.
 
-Owns starting, feeding, killing and replacing them, and the bounded queue before them. Runs on the event loop and does
-no reading itself; knows no document.
+Owns starting, feeding, killing and replacing them, and the bounded queue before them. Each has a place in the pool and
+a keeper there, which notices by itself that it ended. Runs on the event loop and does no reading; knows no document.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 
 import msgspec
@@ -24,13 +26,19 @@ from longscroll.errors import (
     EngineFailed,
     EngineTimeout,
     FileGone,
+    ModelUnavailable,
     Overloaded,
+    StartupError,
 )
 from longscroll.reading.evidence import ReadingOptions
 from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, ReaderReply, ReaderTask, ReadTask
-from longscroll.reading.process import LENGTH
+from longscroll.reading.process import LENGTH, READY
 
-RESTART_PAUSE_S = 1.0
+COMMAND = (sys.executable, "-m", "longscroll.reading.process")
+READY_WITHIN_S = 60.0
+N_EARLY_DEATHS = 2
+"""A place whose readers died so often in a row before they were ready is failing; one death may be chance."""
+MAX_RESTART_PAUSE_S = 30.0
 _log = structlog.get_logger(__name__)
 _DECODER: msgspec.msgpack.Decoder[ReaderReply] = msgspec.msgpack.Decoder(ReaderReply)
 _ENCODER = msgspec.msgpack.Encoder()
@@ -48,6 +56,7 @@ class PoolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_waiting: int = 64  # tasks waiting for a reader; one more is refused
     timeout_s: float = 60.0  # a task that takes longer loses its reader
     grace_s: float = 0.1  # a task whose caller is gone may take so long before its reader is killed
+    restart_pause_s: float = 1.0  # at a place that is failing; doubles up to half a minute
 
 
 class ReaderDied(Exception):
@@ -57,27 +66,45 @@ class ReaderDied(Exception):
 class Readers:
     """A pool of reader processes. Start it before use, stop it at the end; every method belongs to one event loop."""
 
-    def __init__(self, options: PoolOptions, reading: ReadingOptions) -> None:
+    def __init__(self, options: PoolOptions, reading: ReadingOptions, *, command: Sequence[str] = COMMAND) -> None:
         self._options = options
         self._reading = reading
-        self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
-        self._all: set[_Process] = set()
+        self._command = command
+        self._idle: list[_Process] = []  # the last one worked last: its memory is the warmest
+        self._waiting: deque[asyncio.Future[_Process]] = deque()
+        self._keepers: list[asyncio.Task[None]] = []
         self._cleanups: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
-        self._n_waiting = 0
+        self._failing: set[int] = set()  # places
+        self._is_known = asyncio.Event()  # whether it works: a reader is ready, or every place is failing
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether a question can be read, at once or soon; False when readers die before they are ready, everywhere."""
+        return len(self._failing) < self._options.n_readers
 
     async def start(self) -> None:
         """Start the processes; they load in the background."""
-        for process in await asyncio.gather(*(_Process.start(self._reading) for _ in range(self._options.n_readers))):
-            self._all.add(process)
-            self._idle.put_nowait(process)
+        self._keepers = [asyncio.create_task(self._keep(place)) for place in range(self._options.n_readers)]
+
+    async def wait_until_ready(self) -> None:
+        """Wait for the first reader that is ready.
+
+        Raises:
+            StartupError: none will be.
+        """
+        await self._is_known.wait()
+        if not self.is_healthy:
+            raise StartupError("The processes that read documents end before they are ready; the lines above say why.")
 
     async def stop(self) -> None:
-        """End the processes."""
-        for cleanup in list(self._cleanups):
-            cleanup.cancel()
-        await asyncio.gather(*(process.kill() for process in self._all), *self._cleanups, return_exceptions=True)
-        self._all.clear()
+        """End the processes; tasks that still wait for one are refused."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        self._failing.update(range(self._options.n_readers))
+        self._refuse_waiting()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*self._cleanups, return_exceptions=True)
 
     async def read(self, task: ReadTask) -> Read:
         """Find the evidence for a question; the task's number is given here.
@@ -87,7 +114,7 @@ class Readers:
             ArtifactError: an artifact is damaged.
             DocumentError: an inline document is blank.
             Overloaded: too many tasks wait already.
-            EngineFailed: two readers died over it. EngineTimeout: it took too long.
+            EngineFailed: two readers died over it. EngineTimeout: it took too long. ModelUnavailable: no reader lives.
         """
         reply = await self._do(msgspec.structs.replace(task, task=next(self._numbers)))
         assert isinstance(reply, Read)
@@ -122,18 +149,45 @@ class Readers:
             raise
         finally:
             if job.done() and not job.cancelled() and job.exception() is None:
-                self._idle.put_nowait(process)
+                self._release(process)
             else:
                 self._clean_up(process, job, grace_s=grace_s)
 
     async def _acquire(self) -> _Process:
-        if self._n_waiting >= self._options.max_waiting:
+        if self._idle:
+            return self._idle.pop()
+        if not self.is_healthy:
+            raise _no_reader()
+        if len(self._waiting) >= self._options.max_waiting:
             raise Overloaded("Too many questions are being read; please try again later.")
-        self._n_waiting += 1
+        turn: asyncio.Future[_Process] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
-            return await self._idle.get()
+            return await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:  # it came in the same moment
+                self._release(turn.result())
+            raise
         finally:
-            self._n_waiting -= 1
+            with suppress(ValueError):
+                self._waiting.remove(turn)
+
+    def _release(self, process: _Process) -> None:
+        """Give a reader to who waits longest, or to the idle ones; one that has ended is its keeper's to replace."""
+        if process.exit_code is not None:
+            return
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(process)
+                return
+        self._idle.append(process)
+
+    def _refuse_waiting(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(_no_reader())
 
     def _clean_up(self, process: _Process, job: asyncio.Task[ReaderReply], *, grace_s: float) -> None:
         cleanup = asyncio.create_task(self._recover(process, job, grace_s))
@@ -141,26 +195,61 @@ class Readers:
         cleanup.add_done_callback(self._cleanups.discard)
 
     async def _recover(self, process: _Process, job: asyncio.Task[ReaderReply], grace_s: float) -> None:
-        """Bring a reader back to the idle ones: itself if it still finishes in time, else another in its place."""
+        """Keep a reader that still finishes in time; end one that does not: its keeper replaces it."""
         await asyncio.wait([job], timeout=grace_s)
         if job.done() and job.exception() is None:
-            self._idle.put_nowait(process)
+            self._release(process)
             return
         job.cancel()
-        self._all.discard(process)
         await asyncio.gather(process.kill(), job, return_exceptions=True)
-        fresh = await self._start_again()
-        self._all.add(fresh)
-        self._idle.put_nowait(fresh)
 
-    async def _start_again(self) -> _Process:
-        """Start a process, however long the system refuses to; until then its place in the pool is empty."""
+    async def _keep(self, place: int) -> None:
+        """Keep a place filled: replace a reader that ended at once, and one that never got ready later and later."""
+        n_early_deaths, pause_s = 0, self._options.restart_pause_s
         while True:
-            try:
-                return await _Process.start(self._reading)
-            except OSError as error:
-                _log.warning("a reader cannot be started", reason=str(error))
-                await asyncio.sleep(RESTART_PAUSE_S)
+            n_early_deaths = 0 if await self._live(place) else n_early_deaths + 1
+            if n_early_deaths == N_EARLY_DEATHS:
+                self._give_up(place)
+            if n_early_deaths == 0:
+                pause_s = self._options.restart_pause_s
+            if n_early_deaths >= N_EARLY_DEATHS:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, MAX_RESTART_PAUSE_S)
+
+    async def _live(self, place: int) -> bool:
+        """Run one reader from its start to its end; returns whether it got ready."""
+        is_ready = False
+        try:
+            process = await _Process.start(self._command, self._reading)
+        except OSError as error:
+            _log.warning("a reader cannot be started", reason=str(error))
+            return is_ready
+        try:
+            is_ready = await process.is_ready()
+            if is_ready:
+                self._welcome(place, process)
+                await process.ended()
+        finally:
+            with suppress(ValueError):
+                self._idle.remove(process)
+            await process.kill()
+        if not process.was_killed:
+            _log.warning("a reader died", was_ready=is_ready, exit_code=process.exit_code)
+        return is_ready
+
+    def _welcome(self, place: int, process: _Process) -> None:
+        if place in self._failing:
+            _log.info("readers start again", place=place)
+        self._failing.discard(place)
+        self._is_known.set()
+        self._release(process)
+
+    def _give_up(self, place: int) -> None:
+        _log.error("readers die before they are ready", place=place)
+        self._failing.add(place)
+        if not self.is_healthy:
+            self._is_known.set()
+            self._refuse_waiting()
 
 
 class _Process:
@@ -168,30 +257,56 @@ class _Process:
 
     def __init__(self, child: asyncio.subprocess.Process) -> None:
         self._child = child
+        self.was_killed = False
 
     @classmethod
-    async def start(cls, options: ReadingOptions) -> _Process:
+    async def start(cls, command: Sequence[str], options: ReadingOptions) -> _Process:
         settings = msgspec.json.encode(options).decode()
         pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-m", "longscroll.reading.process", settings)
-        return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe))
+        return cls(await asyncio.create_subprocess_exec(*command, settings, stdin=pipe, stdout=pipe))
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._child.returncode
+
+    async def is_ready(self) -> bool:
+        """Wait until it has loaded; False when it ends before, or takes for ever."""
+        assert self._child.stdout is not None
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                if await self._child.stdout.read(len(READY)):
+                    return True
+                await self.ended()  # by itself, so that its exit code says why
+        except (ConnectionError, TimeoutError):
+            pass
+        return False
 
     async def ask(self, task: ReaderTask) -> ReaderReply:
-        stdin, stdout = self._child.stdin, self._child.stdout
-        assert stdin is not None
+        stdout = self._child.stdout
         assert stdout is not None
-        data = _ENCODER.encode(task)
         try:
-            stdin.write(LENGTH.pack(len(data)))
-            stdin.write(data)
-            await stdin.drain()
+            await self._send(_ENCODER.encode(task))
             (size,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
             return _DECODER.decode(await stdout.readexactly(size))
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise ReaderDied from error
 
+    async def _send(self, data: bytes) -> None:
+        stdin = self._child.stdin
+        assert stdin is not None
+        try:
+            stdin.write(LENGTH.pack(len(data)))
+            stdin.write(data)
+        except RuntimeError as error:  # what uvloop raises, and asyncio does not, once the other end is closed
+            raise ReaderDied from error
+        await stdin.drain()
+
+    async def ended(self) -> None:
+        await self._child.wait()
+
     async def kill(self) -> None:
         if self._child.returncode is None:
+            self.was_killed = True
             self._child.kill()
         await self._child.wait()
 
@@ -200,3 +315,7 @@ def _checked(reply: ReaderReply) -> Read | Composed:
     if isinstance(reply, Failed):
         raise _ERRORS.get(reply.error, EngineFailed)(reply.message)
     return reply
+
+
+def _no_reader() -> ModelUnavailable:
+    return ModelUnavailable("The processes that read documents are not running; the log says why.")

@@ -2,7 +2,7 @@
 
 Owns the process: its open documents, its loop, its death with its parent. Knows no HTTP, no database, no engine but the
 pure part of the embedded one. It speaks reading/messages.py as msgpack with a length in front, on standard input and
-output. Run by ``python -m longscroll.reading.process``.
+output; the first frame is empty and says that it is ready. Run by ``python -m longscroll.reading.process``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, Rea
 from longscroll.tokens import TokenCounter, load_counter
 
 LENGTH = struct.Struct("<I")
+READY = LENGTH.pack(0)
+"""What a reader says before all else, once it has loaded everything that it needs."""
 MAX_OPEN = 1024
 """Artifacts kept mapped; a mapping costs address space, not memory."""
 MAX_INLINE_BYTES = 128 << 20
@@ -110,6 +112,8 @@ def main(arguments: list[str]) -> None:
     os.dup2(2, 1)  # whatever prints goes to the log, never between two replies
     desk = Desk(options, load_counter)
     desk.warm_up()
+    replies.write(READY)
+    replies.flush()
     serve(desk, sys.stdin.buffer, replies)
 
 

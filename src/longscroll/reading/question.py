@@ -12,6 +12,8 @@ from longscroll.engines.terms import STOP_WORDS, content_terms
 
 END_CHARS = 500
 """Of a long question, so much of its beginning and its end is looked at."""
+MAX_SUMMARY_WORDS = 8
+"""A question in a language whose words for documents are not known here asks for a summary when it is no longer."""
 MAX_BORROWED = 24
 """Terms a follow-up takes over from earlier turns at most."""
 
@@ -25,7 +27,14 @@ def is_about_everything(question: str) -> bool:
     text = _ends_of(question).lower()
     if any(pattern.search(text) for pattern in _ABOUT_ALL):
         return True
+    if _ASKS_SUMMARY_ELSEWHERE.search(text) and len(text.split()) <= MAX_SUMMARY_WORDS:
+        return True
     return _size_of_subject(text) <= (1 if _ASKS_SUMMARY.search(text) else 0)
+
+
+def asks_nothing(message: str) -> bool:
+    """Tell whether a message is a greeting, thanks, or has no word at all: there is nothing to look for."""
+    return len(message) <= END_CHARS and not any(map(str.isalnum, _GREETING.sub("", message.lower())))
 
 
 def subject_terms(question: str, history: Sequence[str]) -> tuple[str, ...]:
@@ -65,10 +74,11 @@ def _points_back(question: str) -> bool:
 
 
 def _size_of_subject(text: str) -> int:
-    """Count what a question names of its own: a word is one, so are two Chinese characters."""
+    """Count what a question names of its own: a word of any script is one, so are two Chinese characters."""
     bare = _GENERIC_ZH.sub(" ", text)
     words = re.findall(r"[a-zà-ɏ0-9]+", bare)
     n_words = sum(word not in STOP_WORDS and word not in _GENERIC_EN for word in words)
+    n_words += len(_OTHER_WORD.findall(bare))
     return n_words + (len(re.findall(r"[㐀-鿿]", bare)) + 1) // 2
 
 
@@ -96,6 +106,11 @@ talk talks talking cover covers covered discuss discusses deal deals
 """
 _GENERIC_EN = frozenset(_ENGLISH.split())
 
+_OTHER_WORD = re.compile(r"[^\W\d_a-zà-ɏ㐀-鿿]+")
+_GREETING = re.compile(
+    r"\b(?:hello|hi|hey|good (?:morning|afternoon|evening|day)|how are you|thanks|thank you|ok(?:ay)?|there|everyone)\b"
+    r"|[你您]好|大家好|嗨|哈[喽啰]|早上好|上午好|下午好|晚上好|在吗|谢谢[你您]?|多谢|好的|[呀啊吗吧]"
+)
 _DOCUMENT_ZH = _any_of(
     """
     文章 文档 文件 文本 论文 全文 全书 本文 本书 此书 此文 该书 该文 书 报告 小说 故事 合同 材料 资料 手册 课文 附件
@@ -122,6 +137,10 @@ _ASKS_SUMMARY = re.compile(
     r"summar|overview|outline|abstract|synopsis|\bgist\b|tl;?dr|takeaways|\babout\b"
     r"|main (?:idea|point|theme|topic|content|argument)|key (?:point|idea|takeaway|finding)"
     rf"|{_SUMMARY_ZH}|[讲说写]了?什么|讲的是"
+)
+_ASKS_SUMMARY_ELSEWHERE = re.compile(
+    r"요약|줄거리|무엇에 관한|要約|まとめて|何について|ملخص|لخص|резюм|кратк"
+    r"|\brésum|\bresum(?:e|en|ir)\b|zusammenfass|\briassu"
 )
 _DOCUMENT_EN = _any_of(
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 
 from longscroll.engines.base import Engine, EngineEvent, EngineFinish, EngineUsage, Evidence, Prompt
+from longscroll.engines.instructions import language_asked_for
 from longscroll.engines.sentences import is_chinese
 from longscroll.reading.cite import Citer
 from longscroll.reading.messages import Read, ReadTask, Source
@@ -33,8 +33,6 @@ ANSWER_TOKENS = 1024
 SHORT_CHARS = 4000
 """Text that is counted, hashed or rendered within a millisecond."""
 T = TypeVar("T")
-_ASKS_ENGLISH = re.compile(r"\b(?:answer|reply|respond|write) in english\b|用英[文语]|英[文语]回答", re.IGNORECASE)
-_ASKS_CHINESE = re.compile(r"\b(?:answer|reply|respond|write) in chinese\b|用中文|中文回答|用汉语", re.IGNORECASE)
 
 
 class ReadingRequest(Struct, frozen=True, kw_only=True):
@@ -153,10 +151,8 @@ def _n_said(request: ReadingRequest) -> int:
 def language_of(question: str, behavior: Iterable[str] = ()) -> Language:
     """Tell in which language to answer: the one asked for, else the question's own."""
     for text in (question, *behavior):
-        if _ASKS_ENGLISH.search(text):
-            return "en"
-        if _ASKS_CHINESE.search(text):
-            return "zh"
+        if asked := language_asked_for(text):
+            return asked
     return "zh" if is_chinese(question) else "en"
 
 

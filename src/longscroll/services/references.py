@@ -22,6 +22,8 @@ MAX_LIST_CHARS = 64 * 1024
 LONE_SYSTEM_DOCUMENT_TOKENS = 2000
 """A lone system message longer than this is read as a document, not as behavior."""
 
+NO_USER = "The input messages do not contain elements with the role of user."
+
 _SCHEME = "fileid://"
 _SEPARATORS = re.compile(r"[,;，；\s]+")
 _REFERENCE = re.compile(r"fileid://([^\s,;，；。、)）\]】\"'<>]+)")
@@ -132,4 +134,4 @@ def _split_question(turns: Sequence[Message]) -> tuple[str, tuple[Message, ...]]
     for position in range(len(turns) - 1, -1, -1):
         if turns[position].role == "user":
             return turns[position].content, tuple(turns[:position]) + tuple(turns[position + 1 :])
-    raise InvalidParameter("The input messages do not contain elements with the role of user.", param="messages")
+    raise InvalidParameter(NO_USER, param="messages")

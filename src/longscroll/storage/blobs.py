@@ -13,7 +13,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,15 +21,14 @@ from typing import Self, TypeVar
 import obstore
 from obstore.store import LocalStore
 
-from longscroll.errors import StorageFull
 from longscroll.storage.lock import FolderLock
 from longscroll.storage.names import check_deletable, check_listable, check_name
+from longscroll.storage.space import needing_space
 
 T = TypeVar("T")
 
 N_THREADS = 4
 STAGING = "staging"
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LocalBlobs:
@@ -38,8 +37,9 @@ class LocalBlobs:
     Several processes may share the folder: each stages into a folder of its own, which lives as long as its lock.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, force_to_disk: Callable[[Path], None] | None = None) -> None:
         self._root = root
+        self._force_to_disk = force_to_disk or _force_to_disk
         # Whoever makes or removes folders takes a turn: none is swept or pruned between its making and its use.
         self._folders = FolderLock(root / STAGING)
         self._staging = FolderLock(root / STAGING / secrets.token_hex(8))
@@ -109,7 +109,7 @@ class LocalBlobs:
         return path if path.is_file() else None
 
     def _open(self) -> None:
-        with _storage_full():
+        with needing_space("store the file"):
             with self._folders.turn():
                 self._sweep_staging()
                 self._staging.acquire()
@@ -127,14 +127,14 @@ class LocalBlobs:
 
     def _adopt(self, staged: Path, name: str) -> None:
         target = self._root / name
-        with _storage_full():
-            _force_to_disk(staged)
+        with needing_space("store the file"):
+            self._force_to_disk(staged)
             with self._folders.turn():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 staged.replace(target)
             for folder in (target.parent, *self._folders_above(target.parent)):
                 with suppress(FileNotFoundError):  # deleted again already
-                    _force_to_disk(folder)
+                    self._force_to_disk(folder)
 
     def _delete(self, prefix: str) -> None:
         while names := self._names(prefix):
@@ -143,7 +143,7 @@ class LocalBlobs:
         with self._folders.turn():
             survivor = self._prune(self._root / prefix)
         with suppress(FileNotFoundError):  # pruned in the next turn
-            _force_to_disk(survivor)
+            self._force_to_disk(survivor)
 
     def _prune(self, folder: Path) -> Path:
         """Remove empty folders in and above ``folder``, and return the first above that stays."""
@@ -183,13 +183,3 @@ def _remove_if_empty(folder: Path) -> bool:
             return False
         raise
     return True
-
-
-@contextmanager
-def _storage_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        raise StorageFull("No space is left to store the file.") from error

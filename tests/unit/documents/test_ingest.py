@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from factories.ingestion import ARTIFACT_BYTES, ScriptedParsers, done, progressed
 from factories.storage import NOON, make_file, put_blob, read_blob
 from longscroll.documents.ingest import ARTIFACT, BYTES, Failed, Ingest, IngestOptions, Ready
-from longscroll.documents.zygote import ZygoteLost
+from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
-from longscroll.storage.base import blob_prefix
+from longscroll.storage.base import Claim, blob_prefix
 from longscroll.storage.memory import MemoryBlobs, MemoryFiles
 from longscroll.types import File, FileStatus, Progress
 
@@ -187,8 +188,53 @@ async def test_who_lost_its_lease_publishes_nothing_and_does_not_disturb_the_new
         assert await house.files.renew(claim, now=house.now, lease_s=1)
 
 
-async def test_a_full_disk_postpones_a_file_and_costs_it_no_attempt(house: House) -> None:
+async def test_a_full_disk_postpones_a_file_longer_and_longer_and_costs_it_no_attempt(house: House) -> None:
+    parsers = ScriptedParsers(*[StorageFull("full")] * 4, done())
+    with capture_logs() as lines:
+        async with house.ingest(parsers, backoff_s=0.01, max_backoff_s=0.03) as ingest:
+            file = await house.upload()
+            assert await last_event(ingest, file) == Ready()
+    stored = await house.files.get(file.workspace, file.id)
+    assert stored is not None
+    assert stored.attempt == 1
+    assert [(line["event"], line["retry_in_s"]) for line in lines] == [
+        ("ingest.no_space", pause_s) for pause_s in (0.01, 0.02, 0.03, 0.03)
+    ]
+
+
+async def test_many_files_on_a_full_disk_are_one_line_of_the_log(house: House) -> None:
+    parsers = ScriptedParsers(StorageFull("full"), n_children=3)
+    parsers.gate.clear()
+    with capture_logs() as lines:
+        async with house.ingest(parsers, backoff_s=60.0) as ingest:
+            files = [await house.upload() for _ in range(3)]
+            await until(lambda: parsers.n_running == 3)
+            parsers.gate.set()
+            await until(lambda: all(ingest.progress(file.workspace, file.id) is None for file in files))
+    assert [line["event"] for line in lines] == ["ingest.no_space"]
+
+
+async def test_a_claim_that_a_full_disk_does_not_let_go_is_given_back_later(house: House) -> None:
+    class FullForAWhile(MemoryFiles):
+        n_refused = 0
+
+        async def release(self, claim: Claim) -> None:
+            if self.n_refused < 3:
+                self.n_refused += 1
+                raise StorageFull("full")
+            await super().release(claim)
+
+    house.files = FullForAWhile()
     async with house.ingest(ScriptedParsers(StorageFull("full"), done())) as ingest:
+        file = await house.upload()
+        assert await last_event(ingest, file) == Ready()
+    stored = await house.files.get(file.workspace, file.id)
+    assert stored is not None
+    assert (stored.attempt, house.files.n_refused) == (1, 3)
+
+
+async def test_parsers_that_cannot_be_started_are_not_the_fault_of_the_file(house: House) -> None:
+    async with house.ingest(ScriptedParsers(*[NoZygote()] * 5, done()), max_attempts=1) as ingest:
         file = await house.upload()
         assert await last_event(ingest, file) == Ready()
     stored = await house.files.get(file.workspace, file.id)
@@ -196,8 +242,17 @@ async def test_a_full_disk_postpones_a_file_and_costs_it_no_attempt(house: House
     assert stored.attempt == 1
 
 
-async def test_a_file_under_which_processes_die_again_and_again_is_an_error_in_the_end(house: House) -> None:
-    async with house.ingest(ScriptedParsers(ZygoteLost())) as ingest:
+async def test_services_that_were_killed_are_not_the_fault_of_the_file(house: House) -> None:
+    file = await house.upload()
+    for n in range(20):
+        assert await house.files.claim(f"killed service {n}", now=house.now, lease_s=1) is not None
+        house.now += timedelta(seconds=1)
+    async with house.ingest(ScriptedParsers()) as ingest:
+        assert await last_event(ingest, file) == Ready()
+
+
+async def test_a_file_that_takes_its_machine_down_is_not_read_for_ever(house: House) -> None:
+    async with house.ingest(ScriptedParsers(ZygoteLost()), max_attempts=3) as ingest:
         file = await house.upload()
         watching = asyncio.create_task(last_event(ingest, file))
         while not watching.done():

@@ -67,3 +67,18 @@ def test_a_definition_is_a_sentence_that_says_what_the_thing_is() -> None:
     assert not candidates("definition", "It is rooted there, and a trace tree grows.", question)
     assert candidates("definition", "宏包是一种扩展。", "什么是宏包？")
     assert not candidates("definition", "它是使用宏包的文档。", "什么是宏包？")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "answer"),
+    [
+        ("How long is the warranty?", "The warranty is 24 months.", "24 months"),
+        ("How heavy is the pump?", "It weighs 5 kilograms.", "5 kilograms"),
+        ("How much does it cost?", "It costs $821.14 now.", "$821.14"),
+        ("保修期多长？", "保修期为 24 个月。", "24 个月"),
+        ("How large is the score?", "The score was 5 at night.", None),
+        ("How old is it?", "It is 5 years old, not 6 years.", None),
+    ],
+)
+def test_a_short_answer_has_its_unit_or_is_left_out(question: str, text: str, answer: str | None) -> None:
+    assert short_answer(question, text) == answer

@@ -123,7 +123,7 @@ def test_a_digest_lists_the_main_headings() -> None:
 
 def test_a_digest_of_many_documents_says_how_many_it_leaves_out() -> None:
     found = structs.replace(evidence("First.", plan="digest"), documents=(facts(0), facts(1), facts(2)))
-    assert text_of(compose(prompt(found)).parts).endswith("And 2 more documents, which are not quoted here.")
+    assert text_of(compose(prompt(found)).parts).endswith("Documents that are not quoted here: 2.")
 
 
 def test_without_documents_it_says_what_to_do() -> None:
@@ -168,6 +168,11 @@ async def test_the_engine_streams_the_parts_and_counts_them() -> None:
         ("Warranty and spare parts ....... 12", False),
         ("Warranty: 24 months", True),
         ("The warranty covers motor and housing.", True),
+        ("The warranty is lifelong.", True),
+        ("The warranty: lifelong", True),
+        ("Warranty terms", False),
+        ("What is the warranty period", False),
+        ("The warranty.", False),
     ],
 )
 def test_a_line_that_only_repeats_the_question_is_no_answer(text: str, expected: bool) -> None:
@@ -190,3 +195,60 @@ def test_a_sentence_too_long_to_be_read_is_quoted_around_the_terms_of_the_questi
 def test_quotes_inside_a_chinese_quote_are_told_apart() -> None:
     found = structs.replace(lookup("他说“馆长”来了。"), term_weights={"馆长": 3.0})
     assert text_of(compose(prompt(found, "馆长来了吗？", "zh")).parts).startswith("「他说“馆长”来了。」")
+
+
+@pytest.mark.parametrize(
+    ("question", "weights", "text", "answer"),
+    [
+        (
+            "What is the capital of Freedonia?",
+            {"capit": 1.0, "freedonia": 3.0},
+            "The capital of Freedonia is Glorania. The capital of Sylvania is Bellum.",
+            "The capital of Freedonia is Glorania.",
+        ),
+        (
+            "Where is green tea grown?",
+            {"green": 2.0, "tea": 1.0, "grown": 1.0},
+            "Green tea is grown in Hangzhou. Black tea is grown in Assam.",
+            "Green tea is grown in Hangzhou.",
+        ),
+        (
+            "Who is the hose made by?",
+            {"hose": 2.0, "made": 1.0},
+            "The hose is made by Acme.",
+            "The hose is made by Acme.",
+        ),
+        (
+            "Is green tea grown here?",
+            {"green": 2.0, "tea": 1.0, "grown": 1.0},
+            "Green tea is grown here. Black tea is grown in Assam.",
+            "Green tea is grown here.",
+        ),
+    ],
+)
+def test_a_sentence_whose_only_new_word_is_the_answer_is_quoted(
+    question: str, weights: dict[str, float], text: str, answer: str
+) -> None:
+    found = structs.replace(lookup(text), term_weights=weights)
+    assert text_of(compose(prompt(found, question)).parts).startswith(f"“{answer}”")
+
+
+def test_an_instruction_on_the_answer_changes_its_words_and_not_what_is_compared() -> None:
+    chinese = structs.replace(lookup(is_covered=False), documents=(facts(language="zh"),))
+    asked = prompt(chinese, "用英文回答：特斯拉哪一年去世？", "en")
+    assert text_of(compose(asked).parts) == "The answer was not found in the documents."
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        (
+            "en",
+            "Attached: report.pdf, report.pdf. Ask a question about it, or “What is this about?” for a summary.",
+        ),
+        ("zh", "已附上：report.pdf、report.pdf。可以直接提问想了解的内容，或者问“这篇文章讲了什么？”来获取摘要。"),
+    ],
+)
+def test_a_message_that_asks_nothing_is_told_what_is_attached(language: Literal["zh", "en"], line: str) -> None:
+    nothing = Evidence(plan="none", plan_reason="", documents=(facts(0), facts(1)))
+    assert text_of(compose(prompt(nothing, "?", language)).parts) == line

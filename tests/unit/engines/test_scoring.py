@@ -45,3 +45,9 @@ def test_a_span_is_counted_in_the_document_not_in_the_passage() -> None:
 def test_the_measure_asked_for_counts_less_than_what_is_measured() -> None:
     text = "The cable is ten metres long. The warranty is 24 months."
     assert best("How long is the warranty?", {"long": 1.0, "warranti": 1.0}, text) == "The warranty is 24 months."
+
+
+def test_a_row_that_is_nothing_but_what_was_asked_for_wins() -> None:
+    receipt = "SUBTOTAL $63.91\n-----\nTOTAL $82.14\n-----\nPoints earned: 821\nTotal points: 3,247\n"
+    assert best("What is the total?", {"total": 3.0}, receipt) == "TOTAL $82.14"
+    assert best("How many total points?", {"total": 3.0, "point": 3.0}, receipt) == "Total points: 3,247"

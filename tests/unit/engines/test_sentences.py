@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longscroll.engines.sentences import MAX_SENTENCE, is_chinese, one_line, sentence_spans
+from longscroll.engines.sentences import MAX_SENTENCE, is_chinese, is_chinese_text, one_line, sentence_spans
 
 
 def sentences(text: str) -> list[str]:
@@ -81,7 +81,38 @@ def test_a_quote_is_shown_on_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("特斯拉 Tesla 是谁？", True), ("What does 道 mean?", False), ("", False)]
+    ("text", "expected"),
+    [
+        ("特斯拉 Tesla 是谁？", True),
+        ("ドラえもん是谁画的？", True),
+        ("What does 道 mean?", False),
+        ("東京駅の住所は？", False),
+        ("이 문서는 무엇에 관한 것입니까?", False),
+        ("大韓民國의 수도는 어디입니까?", False),
+        ("ما هذا؟", False),
+        ("", False),
+    ],
 )
 def test_the_language_of_a_question_is_told_by_its_characters(text: str, expected: bool) -> None:
     assert is_chinese(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("使用 Linux 的 locale 设置语言环境，详见手册。", True),
+        ("東京都は日本の首都であり、世界でも最大の都市の一つである。", False),
+        ("대한민국의 수도는 서울이다.", False),
+        ("Hanzi such as 道 are rare here.", False),
+    ],
+)
+def test_a_document_is_chinese_by_its_letters(text: str, expected: bool) -> None:
+    assert is_chinese_text(text) is expected
+
+
+def test_lines_of_a_label_and_a_value_are_kept_apart() -> None:
+    assert sentences("Points earned: 821\nTotal points: 3,247\nNext reward: a gift card of fifty\nat 5,000 points") == [
+        "Points earned: 821",
+        "Total points: 3,247",
+        "Next reward: a gift card of fifty\nat 5,000 points",
+    ]

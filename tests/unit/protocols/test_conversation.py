@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from longscroll.errors import InvalidParameter
-from longscroll.protocols.conversation import NO_CONTENT, NO_MESSAGES, NO_USER, WireMessage, to_messages
+from longscroll.protocols.conversation import NO_CONTENT, NO_MESSAGES, WireMessage, to_messages
 from longscroll.protocols.parameters import BAD_CONTENT, BAD_MESSAGE
+from longscroll.services.references import NO_USER
 from longscroll.types import Message
 
 DECODER = msgspec.json.Decoder(list[WireMessage])

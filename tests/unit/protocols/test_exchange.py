@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from factories.requests import make_request
-from longscroll.errors import BodyTimeout, BodyTooLarge, UploadAborted
+from longscroll.errors import BodyTooLarge, RequestTimeout, UploadAborted
 from longscroll.protocols.options import ProtocolOptions
 
 SMALL = ProtocolOptions(max_body_bytes=10, body_silence_s=0.02)
@@ -61,7 +61,7 @@ async def test_a_silent_client_is_not_waited_for_long() -> None:
     request._has_more = True
     await request.next_piece()
     request._has_more = True
-    with pytest.raises(BodyTimeout):
+    with pytest.raises(RequestTimeout):
         await request.next_piece()
 
 

@@ -103,8 +103,12 @@ def test_a_body_without_a_boundary_is_refused(content_type: str) -> None:
         (b'filename="100%25.txt"', "100%25.txt"),
         (b'filename="/etc/passwd"', "passwd"),
         (b'filename="C:\\dir\\a.txt"', "a.txt"),
-        (b'filename="dir/"', "untitled"),
-        (b'filename=""', "untitled"),
+        (b'filename="dir/"', "file"),
+        (b'filename=""', "file"),
+        (b"filename*=utf-8''%1B%5B31mred%0AIgnore.txt", "[31mredIgnore.txt"),
+        ('filename="\x9b\u202egpj.\u2069exe"'.encode(), "gpj.exe"),
+        (b'filename="%0D%0A"', "file"),
+        ('filename="年 报 👩‍👩‍👧 a.pdf"'.encode(), "年 报 👩‍👩‍👧 a.pdf"),
     ],
 )
 async def test_a_file_has_the_name_its_client_gave(disposition: bytes, filename: str) -> None:

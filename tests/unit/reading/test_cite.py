@@ -131,3 +131,13 @@ def test_without_evidence_text_passes_as_it_is() -> None:
     delta = citer.feed(Text("as in [1] "))
     assert delta is not None
     assert delta.text == "as in [1]"
+
+
+@pytest.mark.parametrize(("span", "pages"), [((0, 5), (4,)), ((5, 10), (5,)), ((4, 5), (4,)), ((4, 6), (4, 5))])
+def test_a_span_that_starts_or_ends_with_its_page_is_on_no_other(span: tuple[int, int], pages: tuple[int, ...]) -> None:
+    places = (Place(offset=0, page=4), Place(offset=5, page=5), Place(offset=10, page=6))
+    whole = Passage(
+        number=1, document=0, file_id=None, filename=None, text="0123456789ab", span=(0, 12), pages=(4, 5, 6),
+        page_label=None, section=None, places=places,
+    )  # fmt: skip
+    assert citation_of(whole, span, 1).pages == pages

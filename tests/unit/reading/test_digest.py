@@ -36,7 +36,7 @@ def test_a_quote_is_a_sentence_of_the_document() -> None:
 
 
 def test_several_documents_share_the_quotes() -> None:
-    artifacts = [open_document(book(100)).artifact for _ in range(8)]
+    artifacts = [open_document(book(100 + i).replace("The way", f"Way {name(i)}")).artifact for i in range(8)]
     documents = [pick.document for pick in pick_sentences(artifacts)]
     assert documents == sorted(documents)
     assert {documents.count(document) for document in range(8)} == {3}
@@ -79,3 +79,11 @@ def test_passages_for_a_model_stay_within_the_budget_and_span_the_document() -> 
 )
 def test_only_whole_sentences_stand_in_a_summary(text: str, expected: bool) -> None:
     assert is_quotable(text) is expected
+
+
+def test_each_quote_is_given_once() -> None:
+    refrain = "The river runs from the hills down to the sea, and nobody has ever crossed it."
+    artifact = open_document(*[f"{refrain} {book(2)}" for _ in range(6)]).artifact
+    picks = pick_sentences([artifact, artifact])
+    quoted = [artifact.text(pick.span) for pick in picks]
+    assert len(quoted) == len(set(quoted)) > 0

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from factories.conversation_documents import open_document
-from longscroll.engines.base import Evidence
+from longscroll.engines.base import Evidence, Mark, Prompt
+from longscroll.engines.extractive import Composition, compose
 from longscroll.parsing.base import Heading
+from longscroll.reading.cite import citation_of
 from longscroll.reading.evidence import OpenDocument, ReadingOptions, find_evidence, n_tokens_read
 from longscroll.reading.messages import ReadTask
 
@@ -118,3 +120,44 @@ def test_tokens_read_are_told_by_document() -> None:
     counts = n_tokens_read(found, documents)
     assert counts[0] == documents[0].artifact.meta.n_tokens
     assert sum(counts) == found.n_tokens_read < found.n_tokens_total
+
+
+def answer(question: str, *documents: OpenDocument) -> Composition:
+    return compose(
+        Prompt(model="quote", question=question, language="en", evidence=read(question, *documents), messages=())
+    )
+
+
+def test_a_question_that_the_documents_hardly_touch_is_answered_by_not_found() -> None:
+    document = open_document(FILLER, TESLA, PUMP)
+    found = read("What does the treaty of Trondheim say about farms?", document)
+    assert (found.plan, found.is_covered, bool(found.passages)) == ("lookup", False, True)
+    assert answer("What does the treaty of Trondheim say about farms?", document).abstained
+    assert not answer("How heavy is the pump?", document).abstained
+
+
+def test_a_quote_that_is_a_whole_page_is_cited_with_that_page_only() -> None:
+    document = open_document("The lid is red.", "The pump weighs 41 kilograms.", "The hose is blue.")
+    [passage] = read("How heavy is the pump?", document).passages
+    [mark] = {part for part in answer("How heavy is the pump?", document).parts if isinstance(part, Mark)}
+    assert mark.span is not None
+    citation = citation_of(passage, mark.span, 1)
+    assert (citation.quote, citation.pages) == ("The pump weighs 41 kilograms.", (2,))
+
+
+def test_a_greeting_is_not_read_for_by_an_engine_that_quotes() -> None:
+    found = read("你好", open_document(TESLA))
+    assert (found.plan, found.passages, found.n_tokens_read) == ("none", (), 0)
+    assert [document.filename for document in found.documents] == ["report.txt"]
+
+
+def test_words_on_the_answer_are_not_looked_up() -> None:
+    document = open_document(f"{TESLA} They answer in English there.", FILLER)
+    asked, plain = read("Where was Tesla born? Answer in English.", document), read("Where was Tesla born?", document)
+    assert asked.term_weights == plain.term_weights
+
+
+def test_a_chinese_document_behind_an_english_cover_is_chinese() -> None:
+    cover = "Annual report of the library, printed for the members of its society. " * 20
+    document = open_document(cover, "图书馆每天上午九点开门，周一闭馆。读者凭证借书。" * 100)
+    assert read("怎样修理水泵？", document).documents[0].language == "zh"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from longscroll.reading.question import implied_words, is_about_everything, subject_terms
+from longscroll.reading.question import asks_nothing, implied_words, is_about_everything, subject_terms
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,23 @@ def test_a_question_of_measure_implies_what_is_measured() -> None:
     assert implied_words("How heavy is the pump?") == "weight weighs"
     assert implied_words("这台泵多重？") == "重量"
     assert implied_words("Who designed it?") == ""
+
+
+@pytest.mark.parametrize(
+    "message", ["", "?", "？？", "hello", "Hi there!", "你好", "您好，在吗？", "谢谢", "Thank you."]
+)
+def test_a_greeting_asks_nothing(message: str) -> None:
+    assert asks_nothing(message)
+
+
+@pytest.mark.parametrize(
+    "message", ["What is this about?", "这篇文章讲了什么", "你好，馆长是谁？", "hello, Tesla?", "安?"]
+)
+def test_a_message_with_more_than_a_greeting_asks_something(message: str) -> None:
+    assert not asks_nothing(message)
+
+
+def test_words_of_any_script_are_a_subject() -> None:
+    assert not is_about_everything("총 금액은 얼마입니까?")
+    assert not is_about_everything("Кто построил башню?")
+    assert is_about_everything("이 문서를 요약해 주세요")

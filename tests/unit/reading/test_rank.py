@@ -39,6 +39,21 @@ def test_neighboring_words_beat_scattered_ones() -> None:
     assert found(rank(documents(*LOG), "Amber Island")) == [(1, 0), (2, 0)]
 
 
+def test_of_passages_with_the_same_words_the_one_that_has_them_side_by_side_comes_first() -> None:
+    apart = f"Amber is found near this lonely northern cold island. {FILLER * 30}"
+    together = f"Found near this lonely northern cold is Amber Island. {FILLER * 30}"
+
+    assert found(rank(documents(apart, together), "Amber Island")) == [(1, 0), (0, 0)]
+
+
+def test_of_passages_with_the_same_words_the_one_that_has_them_closer_comes_first() -> None:
+    # The question has the words the other way round: in neither passage are they the question's neighbors.
+    far = f"Amber washed ashore. {FILLER * 5}It was on an island. {FILLER * 25}"
+    close = f"Amber washed ashore. It was on an island. {FILLER * 30}"
+
+    assert found(rank(documents(far, close), "Which island had amber?")) == [(1, 0), (0, 0)]
+
+
 def test_a_passage_that_goes_on_about_the_one_before_beats_a_stranger() -> None:
     story = artifact(f"The Albatross left port. {FILLER * 34}\n\n", f"Her captain slept. {FILLER * 30}")
     stranger = artifact(f"A captain slept. {FILLER * 30}")

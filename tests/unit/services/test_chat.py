@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from factories.service import WORKSPACE, local_service
+from factories.storage import make_file
 from longscroll.engines.scripted import Rule, Scripted
 from longscroll.errors import (
     FileNotParsed,
@@ -17,7 +18,8 @@ from longscroll.errors import (
     ModelUnavailable,
 )
 from longscroll.services.chat import ChatOptions
-from longscroll.types import ChatEvent, Delta, Finish, Progress
+from longscroll.tokens import count_chat, load_counter
+from longscroll.types import ChatEvent, Delta, FileStatus, Finish, Progress
 
 BEES = "The lighthouse was lit in 1871.\n\nIts keeper, Ada Thornbury, kept bees in the lamp room.\n"
 
@@ -58,6 +60,29 @@ async def test_output_tokens_never_fall_and_end_at_the_count_of_the_text() -> No
     counts = [event.n_output_tokens for event in events if isinstance(event, Delta)]
     assert counts == sorted(counts)
     assert counts[-1] <= end_of(events).usage.n_output_tokens
+
+
+@pytest.mark.item(33)
+async def test_the_end_bills_a_last_word_that_the_running_count_could_not_yet_count() -> None:
+    deltas = ("The keeper ", "was an antidisestablishmentarian")
+    async with local_service(engine=Scripted([Rule(deltas=deltas)])) as service:
+        events = await service.ask(("user", "go"), model="scripted")
+    counts = [event.n_output_tokens for event in events if isinstance(event, Delta)]
+    n_whole = load_counter().count("".join(deltas))
+    assert counts[-1] < n_whole
+    assert end_of(events).usage.n_output_tokens == n_whole
+
+
+@pytest.mark.item(90)
+async def test_a_file_that_two_messages_name_is_billed_once() -> None:
+    counter, question = load_counter(), "Who kept bees?"
+    async with local_service() as service:
+        file = await service.parsed(BEES * 50)
+        reference = ("system", f"fileid://{file.id}")
+        events = await service.ask(reference, reference, ("user", question))
+    assert file.n_tokens is not None
+    billed = [("system", file.n_tokens), ("system", 0), ("user", counter.count(question))]
+    assert end_of(events).usage.n_input_tokens == count_chat(counter, billed)
 
 
 @pytest.mark.item(70)
@@ -108,6 +133,14 @@ async def test_an_inline_document_over_the_limit_is_refused() -> None:
     async with local_service(chat=ChatOptions(inline_limit_tokens=9000)) as service:
         with pytest.raises(InputTooLong, match=r"Range of input length should be \[1, 9000\]"):
             await service.ask(("system", "Be brief."), ("system", "word " * 9001), ("user", "?"))
+
+
+async def test_documents_over_the_limit_of_all_together_are_refused() -> None:
+    words = r"^Total message token length exceed model limit \(10000000 tokens\)\.$"
+    async with local_service() as service:
+        file = await service.rows.add(make_file(status=FileStatus.PROCESSED, n_tokens=10_000_001))
+        with pytest.raises(InputTooLong, match=words):
+            await service.ask(("system", f"fileid://{file.id}"), ("user", "?"))
 
 
 @pytest.mark.item(47)

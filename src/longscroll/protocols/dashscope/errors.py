@@ -10,7 +10,8 @@ from msgspec import Struct
 from longscroll import errors
 from longscroll.protocols.dashscope.schema import ErrorBody
 from longscroll.protocols.encoding import INVALID_BODY, encode
-from longscroll.protocols.exchange import Headers, Reply, Request
+from longscroll.protocols.exchange import Reply, Request
+from longscroll.protocols.refusals import find_row, refusal
 
 
 class Row(Struct, frozen=True):
@@ -36,13 +37,15 @@ _ALGORITHM = Row(
 ROWS: dict[type[Exception], Row] = {
     errors.LongscrollError: _INTERNAL,
     errors.RequestError: _PARAMETER,
+    errors.NotHttp: Row(400, "InvalidParameter", "Invalid HTTP request received."),
+    errors.HeadTooLarge: Row(431, "BadRequest.TooLarge", "Request Header Fields Too Large."),
+    errors.RequestTimeout: Row(408, "RequestTimeOut", "Request timed out, please try again later."),
     errors.InvalidBody: _PARAMETER,
     errors.InvalidParameter: _PARAMETER,
     errors.MissingModel: Row(400, "BadRequest.EmptyModel", 'Required parameter "model" missing from request.'),
     errors.MissingInput: Row(400, "BadRequest.EmptyInput", "Required input parameter missing from request."),
     errors.IllegalInput: Row(400, "BadRequest.IllegalInput", "The input parameter requires json format."),
     errors.BodyTooLarge: Row(413, "BadRequest.TooLarge", _TOO_LARGE),
-    errors.BodyTimeout: Row(408, "RequestTimeOut", "Request timed out, please try again later."),
     errors.UploadTooLarge: Row(400, "BadRequest.TooLarge", _TOO_LARGE),
     errors.UploadAborted: Row(400, "InvalidParameter", INVALID_BODY),
     errors.Unauthenticated: Row(401, "InvalidApiKey", "Invalid API-key provided."),
@@ -86,10 +89,7 @@ ROWS: dict[type[Exception], Row] = {
 def refuse(request: Request, error: Exception) -> Reply:
     """Return the response for an error before the first byte of an answer."""
     row = row_of(error)
-    headers: Headers = ()
-    if row.retry_after_s is not None:
-        headers = ((b"retry-after", str(getattr(error, "retry_after_s", row.retry_after_s)).encode()),)
-    return Reply(status=row.status, body=encode(_body(request, error)), headers=headers)
+    return refusal(error, _body(request, error), status=row.status, retry_after_s=row.retry_after_s)
 
 
 def error_frame(request: Request, error: Exception, *, number: int) -> bytes:
@@ -104,7 +104,7 @@ def error_frame(request: Request, error: Exception, *, number: int) -> bytes:
 
 def row_of(error: Exception) -> Row:
     """Return the row of the nearest class that has one."""
-    return next((ROWS[kind] for kind in type(error).__mro__ if kind in ROWS), _INTERNAL)
+    return find_row(ROWS, error)
 
 
 def message_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from longscroll.errors import AsyncNotSupported, InvalidParameter, MissingInput
 from longscroll.protocols.admission import read_body
 from longscroll.protocols.answers import Answering, WholeAnswer, collect, substitute
-from longscroll.protocols.conversation import WireMessage, to_messages
+from longscroll.protocols.conversation import WireMessage, to_chat_request, to_messages
 from longscroll.protocols.dashscope.errors import error_frame
 from longscroll.protocols.dashscope.schema import (
     FrameChoice,
@@ -31,11 +31,11 @@ from longscroll.protocols.dashscope.schema import (
 )
 from longscroll.protocols.encoding import encode, escape
 from longscroll.protocols.exchange import Answer, EventStream, Reply, Request, json_reply
-from longscroll.protocols.extensions import Options, render_annotations, render_report
+from longscroll.protocols.extensions import render_annotations, render_report
 from longscroll.protocols.options import ProtocolOptions
-from longscroll.protocols.parameters import check, check_response_format, to_sampling
+from longscroll.protocols.parameters import check
 from longscroll.services.models import ModelCatalog
-from longscroll.types import Annotation, ChatEvent, ChatRequest, Delta, Finish, Message, Usage
+from longscroll.types import Annotation, ChatEvent, Delta, Finish, Message, Usage
 
 HEARTBEAT = b":keep-alive\n\n"
 
@@ -84,7 +84,10 @@ class TextGeneration:
             is_incremental=bool(parameters.incremental_output),
             has_usage=self._reports_chatyuan or not model.startswith("chatyuan"),
         )
-        events = self._answer(_to_chat_request(request, model, body.input, parameters))
+        check(parameters)
+        messages = _messages(body.input)
+        asked = to_chat_request(request, model, messages, parameters=parameters, options=parameters.longscroll)
+        events = self._answer(asked)
         if not wants_stream(request):
             return _whole(request, shape, await collect(events))
         renderer = FrameRenderer(request, shape)
@@ -186,24 +189,6 @@ def _is_enabled(request: Request, header: bytes) -> bool:
 
 def _default_format(model: str) -> str:
     return "message" if model.startswith(_MESSAGE_MODELS) else "text"
-
-
-def _to_chat_request(
-    request: Request, model: str, given: GenerationInput, parameters: GenerationParameters
-) -> ChatRequest:
-    check(parameters)
-    messages = _messages(given)
-    check_response_format(parameters, (message.content for message in messages))
-    extension = parameters.longscroll or Options()
-    return ChatRequest(
-        workspace=request.principal.workspace,
-        request_id=request.id,
-        model=model,
-        messages=messages,
-        sampling=to_sampling(parameters),
-        citations=extension.citations,
-        wants_report=extension.report,
-    )
 
 
 def _messages(given: GenerationInput) -> tuple[Message, ...]:

@@ -10,10 +10,10 @@ from msgspec import UNSET
 
 from longscroll.protocols.admission import read_body
 from longscroll.protocols.answers import Answering, WholeAnswer, collect, substitute
-from longscroll.protocols.conversation import to_messages
+from longscroll.protocols.conversation import to_chat_request, to_messages
 from longscroll.protocols.encoding import encode, escape
 from longscroll.protocols.exchange import Answer, EventStream, Reply, Request, json_reply
-from longscroll.protocols.extensions import Options, render_annotations, render_report
+from longscroll.protocols.extensions import render_annotations, render_report
 from longscroll.protocols.openai.errors import error_frame
 from longscroll.protocols.openai.schema import (
     AnswerChoice,
@@ -30,9 +30,9 @@ from longscroll.protocols.openai.schema import (
     RunningChoice,
 )
 from longscroll.protocols.options import ProtocolOptions
-from longscroll.protocols.parameters import check, check_response_format, to_sampling
+from longscroll.protocols.parameters import check
 from longscroll.services.models import ModelCatalog
-from longscroll.types import ChatEvent, ChatRequest, Delta, Finish, Usage
+from longscroll.types import ChatEvent, Delta, Finish, Usage
 
 HEARTBEAT = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -53,7 +53,10 @@ class Chat:
     async def complete(self, request: Request) -> Answer:
         """Answer a chat, streamed if the body says so; errors are raised in the order of PROTOCOL.md §9.1."""
         model, body = await read_body(request, _decoder, self._catalog)
-        events = self._answer(_to_chat_request(request, model, body))
+        check(body)
+        messages = to_messages(body.messages or ())
+        asked = to_chat_request(request, model, messages, parameters=body, options=body.longscroll)
+        events = self._answer(asked)
         if not body.stream:
             return _whole(request, model, await collect(events))
         renderer = ChunkRenderer(
@@ -125,22 +128,6 @@ class ChunkRenderer:
             longscroll=UNSET if finish is None else render_report(finish.report),
         )
         return b"data: " + encode(chunk) + b"\n\n"
-
-
-def _to_chat_request(request: Request, model: str, body: ChatCompletionRequest) -> ChatRequest:
-    check(body)
-    messages = to_messages(body.messages or ())
-    check_response_format(body, (message.content for message in messages))
-    extension = body.longscroll or Options()
-    return ChatRequest(
-        workspace=request.principal.workspace,
-        request_id=request.id,
-        model=model,
-        messages=messages,
-        sampling=to_sampling(body),
-        citations=extension.citations,
-        wants_report=extension.report,
-    )
 
 
 def _whole(request: Request, model: str, answer: WholeAnswer) -> Reply:

@@ -9,8 +9,9 @@ from msgspec import UNSET, Struct
 
 from longscroll import errors
 from longscroll.protocols.encoding import INVALID_BODY, encode
-from longscroll.protocols.exchange import Headers, Reply, Request
+from longscroll.protocols.exchange import Reply, Request
 from longscroll.protocols.openai.schema import ErrorBody, ErrorDetails
+from longscroll.protocols.refusals import find_row, refusal
 
 INVALID = "invalid_request_error"
 
@@ -44,13 +45,15 @@ _ALGORITHM = Row(
 ROWS: dict[type[Exception], Row] = {
     errors.LongscrollError: _INTERNAL,
     errors.RequestError: Row(400, INVALID, INVALID),
+    errors.NotHttp: Row(400, INVALID, INVALID, "Invalid HTTP request received."),
+    errors.HeadTooLarge: Row(431, "BadRequest.TooLarge", INVALID, "Request Header Fields Too Large."),
+    errors.RequestTimeout: Row(408, "request_timeout", "request_timeout", "Request timed out, please try again later."),
     errors.InvalidBody: Row(400, INVALID, INVALID),
     errors.InvalidParameter: _PARAMETER,
     errors.MissingModel: Row(400, INVALID, INVALID),
     errors.MissingInput: _PARAMETER,
     errors.IllegalInput: _PARAMETER,
     errors.BodyTooLarge: Row(413, "BadRequest.TooLarge", INVALID, _TOO_LARGE),
-    errors.BodyTimeout: Row(408, "request_timeout", "request_timeout", "Request timed out, please try again later."),
     errors.UploadTooLarge: Row(400, "BadRequest.TooLarge", INVALID, _TOO_LARGE, param="file"),
     errors.UploadAborted: Row(400, INVALID, INVALID, INVALID_BODY),
     errors.Unauthenticated: Row(401, "invalid_api_key", INVALID, "Incorrect API key provided."),
@@ -104,11 +107,8 @@ ROWS: dict[type[Exception], Row] = {
 
 def refuse(request: Request, error: Exception) -> Reply:
     """Return the response for an error before the first byte of an answer."""
-    row = _row(error)
-    headers: Headers = ()
-    if row.retry_after_s is not None:
-        headers = ((b"retry-after", str(getattr(error, "retry_after_s", row.retry_after_s)).encode()),)
-    return Reply(status=row.status, body=encode(error_body(request, error)), headers=headers)
+    row = find_row(ROWS, error)
+    return refusal(error, error_body(request, error), status=row.status, retry_after_s=row.retry_after_s)
 
 
 def error_frame(request: Request, error: Exception) -> bytes:
@@ -118,7 +118,7 @@ def error_frame(request: Request, error: Exception) -> bytes:
 
 def error_body(request: Request, error: Exception) -> ErrorBody:
     """Return the JSON of an error."""
-    row = _row(error)
+    row = find_row(ROWS, error)
     details = ErrorDetails(
         code=row.code,
         param=getattr(error, "param", None) or row.param,
@@ -127,7 +127,3 @@ def error_body(request: Request, error: Exception) -> ErrorBody:
     )
     is_chat = request.route is not None and request.route.path.endswith("/chat/completions")
     return ErrorBody(error=details, id=f"chatcmpl-{request.id}" if is_chat else UNSET, request_id=request.id)
-
-
-def _row(error: Exception) -> Row:
-    return next((ROWS[kind] for kind in type(error).__mro__ if kind in ROWS), _INTERNAL)

@@ -1,0 +1,25 @@
+"""From an error to a refusal by a surface's table. Knows neither the words nor the shape of any surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from longscroll.errors import LongscrollError
+from longscroll.protocols.encoding import encode
+from longscroll.protocols.exchange import Headers, Reply
+
+Row = TypeVar("Row")
+
+
+def find_row(rows: Mapping[type[Exception], Row], error: Exception) -> Row:
+    """Return the row of the nearest class that has one; what is not of our tree has the row of its root."""
+    return next((rows[kind] for kind in type(error).__mro__ if kind in rows), rows[LongscrollError])
+
+
+def refusal(error: Exception, body: object, *, status: int, retry_after_s: int | None) -> Reply:
+    """Return the response before the first byte of an answer; an error that says when to try again is believed."""
+    headers: Headers = ()
+    if retry_after_s is not None:
+        headers = ((b"retry-after", str(getattr(error, "retry_after_s", retry_after_s)).encode()),)
+    return Reply(status=status, body=encode(body), headers=headers)
