@@ -1,6 +1,6 @@
 """How often the embedded engine answers with the right sentence, and knows when there is none.
 
-    python benchmarks/reading/answers.py [--questions 600] [--artifacts DIR] [--fit]
+    python -m benchmarks.reading.answers [--questions 600] [--artifacts DIR] [--fit]
 
 Prints, for the pools of ten million tokens that ``pool.py`` describes: the share of questions whose first sentence, or
 one of whose first three, lies in the gold paragraph and has a gold answer; the same for the quotes as they are sent;
@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from benchmarks.reading.pool import Question as PoolQuestion
+from benchmarks.reading.pool import build_pool, load_pool
 from numpy.typing import NDArray
-from pool import Question as PoolQuestion
-from pool import build_pool, load_pool
 
 from longscroll.documents.artifact import Artifact
 from longscroll.engines.base import Evidence, Mark, Prompt

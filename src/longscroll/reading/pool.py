@@ -263,7 +263,13 @@ class _Process:
     async def start(cls, command: Sequence[str], options: ReadingOptions) -> _Process:
         settings = msgspec.json.encode(options).decode()
         pipe = asyncio.subprocess.PIPE
-        return cls(await asyncio.create_subprocess_exec(*command, settings, stdin=pipe, stdout=pipe))
+        starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, settings, stdin=pipe, stdout=pipe))
+        try:
+            return cls(await asyncio.shield(starting))
+        except asyncio.CancelledError:
+            with suppress(OSError):  # it could not be started
+                await cls(await starting).kill()  # a loop forgets a process whose start is canceled
+            raise
 
     @property
     def exit_code(self) -> int | None:
