@@ -58,6 +58,7 @@ class Core(Struct, frozen=True, kw_only=True):
     chat: ChatService
     catalog: ModelCatalog
     ingest: Ingest
+    readers: Readers
 
 
 def now() -> datetime:
@@ -107,7 +108,7 @@ async def running_core(config: Config) -> AsyncIterator[Core]:
                 parse_wait_s=config.compat.parse_wait_s, inline_limit_tokens=config.compat.inline_limit_tokens
             ),
         )
-        yield Core(keys=keys, files=files, chat=chat, catalog=catalog, ingest=ingest)
+        yield Core(keys=keys, files=files, chat=chat, catalog=catalog, ingest=ingest, readers=readers)
 
 
 def _made(data_dir: Path) -> Path:
@@ -134,7 +135,11 @@ def build_application(config: Config) -> Application:
             if first.is_new and first.plaintext and sys.stderr.isatty():
                 sys.stderr.write(f"Your API key, kept in {first.path}: {first.plaintext}\n")
             yield Services(
-                authenticate=core.keys.authenticate, answer=core.chat.answer, files=core.files, catalog=core.catalog
+                authenticate=core.keys.authenticate,
+                answer=core.chat.answer,
+                files=core.files,
+                catalog=core.catalog,
+                is_healthy=lambda: core.readers.is_healthy,
             )
 
     return Application(services, options=options, clock=now)

@@ -86,7 +86,9 @@ class Application:
         try:
             async with self._enter_services() as services:
                 self._services = services
-                self._table = RouteTable(build_routes(services, self.options, is_ready=lambda: not self._is_draining))
+                self._table = RouteTable(
+                    build_routes(services, self.options, is_ready=lambda: self._is_ready(services))
+                )
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         except StartupError as error:
@@ -94,6 +96,9 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": ""})  # the command says it, in its own words
         else:
             await send({"type": "lifespan.shutdown.complete"})
+
+    def _is_ready(self, services: Services) -> bool:
+        return not self._is_draining and services.is_healthy()
 
     async def _serve(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request; every error ends here, in the words of the surface it came by."""

@@ -44,6 +44,7 @@ class Services(Struct, frozen=True, kw_only=True):
     answer: Answering
     files: FileService
     catalog: ModelCatalog
+    is_healthy: Callable[[], bool] = lambda: True  # False: questions would fail now
 
 
 class Status(Struct, frozen=True):
@@ -67,7 +68,7 @@ def _operations(is_ready: Callable[[], bool]) -> Iterable[Route]:
         return json_reply(Status("ok"))
 
     async def readiness(_request: Request) -> Reply:
-        return json_reply(Status("ready")) if is_ready() else json_reply(Status("draining"), status=503)
+        return json_reply(Status("ready")) if is_ready() else json_reply(Status("not ready"), status=503)
 
     yield Route(method="GET", path="/healthz", scope=None, handler=health, response=Status, is_open=True)
     yield Route(method="GET", path="/readyz", scope=None, handler=readiness, response=Status, is_open=True)

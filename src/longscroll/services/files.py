@@ -23,10 +23,10 @@ from longscroll.errors import (
     FileNotParsed,
     FileUnreadable,
     QuotaExceeded,
-    StorageFull,
     UploadTooLarge,
 )
 from longscroll.storage.base import BlobStore, FileFilter, FileStore, blob_prefix
+from longscroll.storage.space import needing_space
 from longscroll.types import File, FileStatus, Progress
 
 _BLOCK_BYTES = 1 << 20
@@ -108,11 +108,9 @@ class Upload:
         if self._md5:
             self._md5.update(block)
         view = memoryview(block)
-        try:
+        with needing_space("store the file"):
             while view:
                 view = view[self._file.write(view) :]
-        except OSError as error:
-            raise StorageFull("No space is left to store the file.") from error
 
 
 class FileService:
