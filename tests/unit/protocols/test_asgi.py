@@ -64,7 +64,7 @@ class Exchange:
 
 
 @asynccontextmanager
-async def running(files: StuckFiles) -> AsyncIterator[Application]:
+async def running(files: StuckFiles, *, is_healthy: Callable[[], bool] = lambda: True) -> AsyncIterator[Application]:
     """Take an application through its whole life."""
 
     @asynccontextmanager
@@ -74,6 +74,7 @@ async def running(files: StuckFiles) -> AsyncIterator[Application]:
             answer=ScriptedAnswers().answer,
             files=cast("FileService", files),
             catalog=make_catalog(),
+            is_healthy=is_healthy,
         )
 
     application = Application(services, clock=lambda: NOON, new_id=lambda: REQUEST_ID)
@@ -130,6 +131,13 @@ async def test_a_server_that_stops_by_force_says_so() -> None:
 async def test_a_draining_service_is_alive_but_not_ready() -> None:
     async with running(StuckFiles()) as application:
         application.drain()
+        exchanges = [Exchange(application, "GET", path) for path in ("/healthz", "/readyz")]
+        await asyncio.gather(*(exchange.task for exchange in exchanges))
+    assert [exchange.status for exchange in exchanges] == [200, 503]
+
+
+async def test_a_service_whose_readers_cannot_live_is_not_ready() -> None:
+    async with running(StuckFiles(), is_healthy=lambda: False) as application:
         exchanges = [Exchange(application, "GET", path) for path in ("/healthz", "/readyz")]
         await asyncio.gather(*(exchange.task for exchange in exchanges))
     assert [exchange.status for exchange in exchanges] == [200, 503]
