@@ -144,20 +144,13 @@ def _default_data_dir(environment: Mapping[str, str]) -> str:
 
 
 def _resolve(entry: UpstreamEntry, environment: Mapping[str, str]) -> UpstreamOptions:
-    key = None
-    if entry.api_key_env is not None:
-        key = environment.get(entry.api_key_env)
-        if not key:
-            raise ConfigError(f"Upstream {entry.name}: the variable {entry.api_key_env} is not set.")
+    """Return the engine's options: the entry's own, with the key in place of the variable that holds it."""
+    options = msgspec.structs.asdict(entry)
+    variable = options.pop("api_key_env")
+    key = environment.get(variable) if variable is not None else None
+    if variable is not None and not key:
+        raise ConfigError(f"Upstream {entry.name}: the variable {variable} is not set.")
     try:
-        return UpstreamOptions(
-            name=entry.name,
-            urls=entry.urls,
-            kind=entry.kind,
-            api_key=key,
-            connect_timeout_s=entry.connect_timeout_s,
-            silence_timeout_s=entry.silence_timeout_s,
-            extra_body=entry.extra_body,
-        )
+        return UpstreamOptions(**options, api_key=key)
     except ValueError as error:
         raise ConfigError(f"Configuration: {error}.") from error
