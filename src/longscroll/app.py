@@ -1,7 +1,7 @@
 """The composition root: options in, a running service out. Read top to bottom, it is the architecture.
 
 The only module that names concrete stores and engines. ``running_core`` is everything below HTTP, as ``longscroll ask``
-uses it; ``build_application`` puts the wire surfaces on top.
+uses it; ``build_application`` puts the wire surfaces on top; ``running_worker`` is the part of it that parses files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,10 +35,13 @@ from longscroll.reading.pool import PoolOptions, Readers
 from longscroll.reading.reader import Reader
 from longscroll.services.chat import ChatOptions, ChatService
 from longscroll.services.files import FileService
+from longscroll.services.in_use import FilesInUse
 from longscroll.services.models import Model, ModelCatalog, ModelOptions
+from longscroll.services.verify import Verification
 from longscroll.storage.blobs import LocalBlobs
 from longscroll.storage.database import Database
 from longscroll.storage.lock import FolderLock
+from longscroll.storage.presence import LocalPresence
 from longscroll.tokens import load_counter
 
 MODEL_SERVER_PORTS = (11434, 8000, 8080, 1234, 30000)
@@ -61,6 +64,15 @@ class Core(Struct, frozen=True, kw_only=True):
     readers: Readers
 
 
+class Archive(Struct, frozen=True, kw_only=True):
+    """The stores of a data folder, and the ingestion over them, which is not started yet."""
+
+    database: Database
+    blobs: LocalBlobs
+    parsers: Parsers
+    ingest: Ingest
+
+
 def now() -> datetime:
     """Return the time; the clock that every part is given."""
     return datetime.now(UTC)
@@ -70,27 +82,27 @@ def now() -> datetime:
 async def running_core(config: Config) -> AsyncIterator[Core]:
     """Start stores, processes and engines; stop them in the opposite order.
 
+    What takes long begins first and side by side: readers in processes, the vocabulary and the database in threads.
+
     Raises:
         StartupError: the folder is in use, the database is newer, an option cannot be used.
     """
-    n_workers = config.server.workers or max(1, (os.cpu_count() or 2) - 1)
     async with AsyncExitStack() as stack:
         stack.enter_context(FolderLock(_made(config.data_dir)))
-        readers = Readers(PoolOptions(n_readers=n_workers), ReadingOptions())
+        readers = Readers(PoolOptions(n_readers=_n_workers(config)), ReadingOptions())
         stack.push_async_callback(readers.stop)
         await readers.start()
-        parsers = await stack.enter_async_context(Parsers(n_children=n_workers + 1))
-        database = await stack.enter_async_context(Database(config.data_dir / "longscroll.db"))
-        blobs = await stack.enter_async_context(LocalBlobs(config.data_dir / "blobs"))
-        keys = Keys(database.keys, load_pepper(config.data_dir), clock=now)
+        loading = asyncio.create_task(asyncio.to_thread(load_counter))
+        archive = await stack.enter_async_context(_archive(config))
+        keys = Keys(archive.database.keys, load_pepper(config.data_dir), clock=now)
 
-        counter = load_counter()
-        ingest = Ingest(database.files, blobs, parsers, clock=now)
-        files = FileService(database.files, blobs, ingest, config.files, now=now)
+        in_use = FilesInUse()
+        files = FileService(archive.database.files, archive.blobs, archive.ingest, config.files, now=now, in_use=in_use)
         stack.callback(files.close)
         await files.recover()
-        await stack.enter_async_context(ingest)
+        await stack.enter_async_context(archive.ingest)
 
+        counter = await loading
         catalog = build_catalog(config, extractive=Extractive(readers.compose, counter))
         for model in catalog.models():
             engine: object = model.engine
@@ -99,16 +111,54 @@ async def running_core(config: Config) -> AsyncIterator[Core]:
                 await engine.start()
         chat = ChatService(
             catalog=catalog,
-            files=database.files,
-            blobs=blobs,
-            ingest=ingest,
+            files=archive.database.files,
+            blobs=archive.blobs,
+            ingest=archive.ingest,
             reader=Reader(readers, counter),
             counter=counter,
             options=ChatOptions(
                 parse_wait_s=config.compat.parse_wait_s, inline_limit_tokens=config.compat.inline_limit_tokens
             ),
+            in_use=in_use,
         )
-        yield Core(keys=keys, files=files, chat=chat, catalog=catalog, ingest=ingest, readers=readers)
+        await archive.parsers.start()  # last: a question waits for the readers, an upload for nobody
+        yield Core(keys=keys, files=files, chat=chat, catalog=catalog, ingest=archive.ingest, readers=readers)
+
+
+@asynccontextmanager
+async def running_worker(config: Config) -> AsyncIterator[Ingest]:
+    """Parse files of a data folder beside the service that has it, or will have it; any number of processes may.
+
+    Raises:
+        StartupError: there is no such folder, or its database is newer.
+    """
+    if not config.data_dir.is_dir():
+        raise StartupError(
+            f"There is no data folder {config.data_dir}; name with --data-dir the one that `longscroll serve` uses."
+        )
+    async with _archive(config) as archive, archive.ingest:
+        await archive.parsers.start()
+        yield archive.ingest
+
+
+@asynccontextmanager
+async def _archive(config: Config) -> AsyncIterator[Archive]:
+    """Open the stores of a data folder and say that this process is there; no file is taken before ingestion starts.
+
+    The parsers start with the first file, or when they are told to.
+    """
+    async with AsyncExitStack() as stack:
+        parsers = Parsers(n_children=_n_workers(config) + 1)
+        stack.push_async_callback(parsers.stop)
+        database = await stack.enter_async_context(Database(config.data_dir / "longscroll.db"))
+        blobs = await stack.enter_async_context(LocalBlobs(config.data_dir / "blobs"))
+        presence = await stack.enter_async_context(LocalPresence(config.data_dir / "processes"))
+        ingest = Ingest(database.files, blobs, parsers, presence=presence, clock=now)
+        yield Archive(database=database, blobs=blobs, parsers=parsers, ingest=ingest)
+
+
+def _n_workers(config: Config) -> int:
+    return config.server.workers or max(1, (os.cpu_count() or 2) - 1)
 
 
 def _made(data_dir: Path) -> Path:
@@ -134,12 +184,15 @@ def build_application(config: Config) -> Application:
             first = await first_key(config.data_dir, core.keys, config.api_key)
             if first.is_new and first.plaintext and sys.stderr.isatty():
                 sys.stderr.write(f"Your API key, kept in {first.path}: {first.plaintext}\n")
+            with suppress(StartupError):  # that none can live is said at /readyz, and they are tried again
+                await core.readers.wait_until_ready()
             yield Services(
                 authenticate=core.keys.authenticate,
                 answer=core.chat.answer,
                 files=core.files,
                 catalog=core.catalog,
                 is_healthy=lambda: core.readers.is_healthy,
+                drain=core.ingest.drain,
             )
 
     return Application(services, options=options, clock=now)
@@ -202,6 +255,16 @@ def _script_of(model: ModelOptions) -> Path:
 
 
 @asynccontextmanager
+async def verification(config: Config) -> AsyncIterator[Verification]:
+    """Open what is stored in a data folder, to check it; whether a service runs on it or not."""
+    async with (
+        Database(config.data_dir / "longscroll.db") as database,
+        LocalBlobs(config.data_dir / "blobs") as blobs,
+    ):
+        yield Verification(database.files, blobs)
+
+
+@asynccontextmanager
 async def key_room(config: Config) -> AsyncIterator[Keys]:
     """Open the keys of a data folder, whether a service runs on it or not."""
     async with Database(_made(config.data_dir) / "longscroll.db") as database:
@@ -210,9 +273,23 @@ async def key_room(config: Config) -> AsyncIterator[Keys]:
 
 async def found_model_servers() -> list[tuple[str, tuple[str, ...]]]:
     """Look for model servers on the usual loopback ports; returns base URLs with the models they list."""
-    urls = [f"http://127.0.0.1:{port}/v1" for port in MODEL_SERVER_PORTS]
+    listening = await asyncio.gather(*(_is_listening(port) for port in MODEL_SERVER_PORTS))
+    urls = [
+        f"http://127.0.0.1:{port}/v1" for port, is_there in zip(MODEL_SERVER_PORTS, listening, strict=True) if is_there
+    ]
     results = await asyncio.gather(*(probe(url, timeout_s=0.3) for url in urls), return_exceptions=True)
     return [(result.url, result.models) for result in results if isinstance(result, ProbeResult)]
+
+
+async def _is_listening(port: int) -> bool:
+    """Whether anything takes connections there; the client that asks what it is is not loaded for nothing."""
+    try:
+        async with asyncio.timeout(0.3):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    return True
 
 
 async def probe_upstreams(config: Config) -> list[tuple[str, str, str]]:

@@ -26,6 +26,26 @@ class FileStatus(StrEnum):
     DELETING = "deleting"
 
 
+class Readable(Struct, frozen=True, kw_only=True):
+    """The beginning of a document that can be read before the rest is parsed."""
+
+    n_done: int  # pages, or bytes, that it covers
+    n_tokens: int
+
+
+class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
+    """Something is under way: a parse, which a chat may wait for, or reading."""
+
+    stage: Literal["queued", "parsing", "reading"]
+    file_id: str | None = None
+    n_done: int = 0
+    n_total: int | None = None
+    unit: Literal["pages", "bytes"] = "pages"
+    per_s: float | None = None  # units a second, of late; None until it is known
+    left_s: float | None = None  # what the rest will take at that rate
+    readable: Readable | None = None
+
+
 class File(Struct, frozen=True, kw_only=True):
     """One uploaded file, as its row says it."""
 
@@ -46,6 +66,7 @@ class File(Struct, frozen=True, kw_only=True):
     n_tokens: int | None = None
     sequence: int = 0  # given by the store, ascending in upload order over all workspaces
     attempt: int = 0
+    progress: Progress | None = None  # of the parse under way, as its holder last said
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -83,6 +104,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     citations: CitationMode | None = None  # None: as the model is configured
     wants_report: bool = False
+    wants_partial: bool = False  # answer from the first pages of a file that is still being parsed
 
 
 class Citation(Struct, frozen=True, kw_only=True):
@@ -127,6 +149,7 @@ class SourceReport(Struct, frozen=True, kw_only=True):
     n_tokens_read: int
     n_pages: int | None = None
     unreadable_pages: tuple[int, ...] = ()
+    parsed: Progress | None = None  # where the file was still being parsed and only its beginning could be read
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -141,16 +164,6 @@ class Report(Struct, frozen=True, kw_only=True):
     sources: tuple[SourceReport, ...]
     model_served: str
     engine_usage: dict[str, int] | None = None
-
-
-class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
-    """Something is under way before the first text: a parse that a chat waits for, or reading."""
-
-    stage: Literal["queued", "parsing", "reading"]
-    file_id: str | None = None
-    n_done: int = 0
-    n_total: int | None = None
-    unit: Literal["pages", "bytes"] = "pages"
 
 
 class Delta(Struct, frozen=True, kw_only=True, tag="delta"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from factories.families import Family, is_alive
 from factories.http import Client
 from factories.running import RunningService
 
@@ -17,9 +18,7 @@ BEES = "The lighthouse of Quarrel Point was lit in 1871.\n\nIts keeper, Ada Thor
 LONG = BEES + "".join(
     f"In the log of day {n} the sea was calm, the wind was {n % 7}, the lamp burned.\n" for n in range(30_000)
 )
-READER, PARSER = "longscroll.reading.process", "longscroll.documents.child"
-
-Choose = Callable[[RunningService], list[psutil.Process]]
+Choose = Callable[[Family], list[psutil.Process]]
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +33,6 @@ def file_id(service: RunningService) -> str:
     file_id = client.upload("lighthouse.txt", BEES.encode())
     client.parsed(file_id)
     return file_id
-
-
-def alive(process: psutil.Process) -> bool:
-    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-
-
-def family(service: RunningService) -> list[psutil.Process]:
-    return [process for process in psutil.Process(service.process.pid).children(recursive=True) if alive(process)]
-
-
-def readers(service: RunningService) -> list[psutil.Process]:
-    return [process for process in family(service) if READER in process.cmdline()]
-
-
-def zygotes(service: RunningService) -> list[psutil.Process]:
-    parsers = [process for process in family(service) if PARSER in process.cmdline()]
-    return [process for process in parsers if process.ppid() == service.process.pid]
-
-
-def children(service: RunningService) -> list[psutil.Process]:
-    return [child for zygote in zygotes(service) for child in zygote.children()]
 
 
 def until(condition: Callable[[], bool], *, within_s: float = 10) -> None:
@@ -77,41 +55,41 @@ def about_bees(client: Client, file_id: str) -> str:
 
 
 def test_a_question_after_every_idle_reader_was_killed_is_answered(service: RunningService, file_id: str) -> None:
-    kill(readers(service))
+    kill(service.family.readers())
     assert "Ada Thornbury" in about_bees(Client(service), file_id)
-    until(lambda: len(readers(service)) > 0)
+    until(lambda: len(service.family.readers()) > 0)
 
 
 def test_questions_that_lose_their_readers_are_answered_by_others(service: RunningService, file_id: str) -> None:
     with ThreadPoolExecutor(6) as pool:
         asking = [pool.submit(about_bees, Client(service), file_id) for _ in range(24)]
         until(lambda: sum(answer.done() for answer in asking) >= 4)
-        kill(readers(service))
+        kill(service.family.readers())
         assert all("Ada Thornbury" in answer.result() for answer in asking)
 
 
 @pytest.mark.item(75)
-@pytest.mark.parametrize("choose", [children, zygotes])
+@pytest.mark.parametrize("choose", [Family.children, Family.zygotes])
 def test_uploads_and_waiting_questions_survive_their_parser(service: RunningService, choose: Choose) -> None:
     client = Client(service)
     uploaded = [client.upload(f"log-{n}.txt", LONG.encode()) for n in range(3)]
     with ThreadPoolExecutor(1) as pool:
-        until(lambda: len(children(service)) > 0)
+        until(lambda: len(service.family.children()) > 0)
         asking = pool.submit(about_bees, client, uploaded[0])
-        ended = kill(choose(service))
+        ended = kill(choose(service.family))
         assert [client.parsed(file_id)["status"] for file_id in uploaded] == ["processed"] * 3
         assert "Ada Thornbury" in asking.result()
     assert ended
-    until(lambda: not any(alive(process) for process in ended))
+    until(lambda: not any(is_alive(process) for process in ended))
 
 
 def test_after_every_kind_of_loss_it_ends_well_and_leaves_no_process(tmp_path: Path) -> None:
     with RunningService(tmp_path / "data") as running:
         client = Client(running)
         file_id = client.upload("log.txt", LONG.encode())
-        until(lambda: len(children(running)) > 0)
-        seen = kill([*readers(running), *zygotes(running)])
+        until(lambda: len(running.family.children()) > 0)
+        seen = kill([*running.family.readers(), *running.family.zygotes()])
         assert "Ada Thornbury" in about_bees(client, file_id)
-        seen += family(running)
+        seen += running.family.members()
         assert running.stop() == 0
-    until(lambda: not any(alive(process) for process in seen))
+    until(lambda: not any(is_alive(process) for process in seen))

@@ -123,11 +123,13 @@ def test_a_running_stream_finishes_after_sigterm(tmp_path: Path) -> None:
     assert (text, replies[0].body.endswith(b"data: [DONE]\n\n")) == ("one two three four five", True)
 
 
-def test_a_second_service_on_the_same_folder_is_refused(service: RunningService) -> None:
+def test_a_second_service_on_the_same_folder_is_refused_and_the_first_goes_on(service: RunningService) -> None:
+    file_id = Client(service).upload("lighthouse.txt", TEXT.encode())
     second = refused(service.data_dir, "--port", "0")
-    assert (second.returncode, second.stdout) == (1, "")
-    assert "already in use" in second.stderr
-    assert "Traceback" not in second.stderr
+    assert (second.returncode, second.stdout, len(second.stderr.strip().splitlines())) == (1, "", 1)
+    assert f"already in use by process {service.process.pid}" in second.stderr
+    assert Client(service).parsed(file_id)["status"] == "processed"
+    assert "Ada Thornbury" in Client(service).ask("Who kept bees?", file_id)["content"]
 
 
 def test_a_port_in_use_is_said_in_one_line(service: RunningService, tmp_path: Path) -> None:

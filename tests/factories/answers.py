@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from longscroll.errors import EngineOverloaded, FileNotParsed, InvalidFile, ModelUnavailable
 from longscroll.types import (
     Annotation,
@@ -15,6 +17,7 @@ from longscroll.types import (
     Delta,
     Finish,
     Progress,
+    Readable,
     Report,
     SourceReport,
     Usage,
@@ -65,6 +68,19 @@ REPORT = Report(
     model_served="qwen-long",
 )
 
+PARSING = Progress(
+    stage="parsing",
+    file_id="file-fe-3f0c9a4be1d24c7ea58b90d1",
+    n_done=120,
+    n_total=2415,
+    per_s=301.97,
+    left_s=7.6,
+    readable=Readable(n_done=100, n_tokens=41_230),
+)
+
+BEGINNING = replace(REPORT, sources=(replace(REPORT.sources[0], parsed=PARSING),))
+"""The report of an answer from the first hundred pages."""
+
 CITED: list[Step] = [
     *pieces("付款期限是三十天", n_input=9),
     Delta(text="[1]", annotations=(annotation(8, 1),), n_input_tokens=9, n_output_tokens=2),
@@ -85,6 +101,9 @@ SCRIPTS: Mapping[str, Sequence[Step]] = {
         finish(1, usage=Usage(n_input_tokens=5, n_output_tokens=1, is_estimated=True)),
     ],
     "slow": [Progress(stage="parsing"), 0.3, *pieces("a"), 0.25, *pieces("b"), finish(2)],
+    "parsing": [PARSING, 0.3, *pieces("a"), finish(1)],
+    "queued": [Progress(stage="queued"), 0.3, *pieces("a"), finish(1)],
+    "partial": [*pieces("a"), finish(1, report=BEGINNING)],
     "hang": [Progress(stage="reading"), SILENCE],
     "hang later": [*pieces("a"), SILENCE],
     "bad file": [InvalidFile("file-fe-XXX")],
@@ -95,6 +114,7 @@ SCRIPTS: Mapping[str, Sequence[Step]] = {
     "late refusal": [0.3, InvalidFile("file-fe-XXX")],
     "no weights": [ModelUnavailable("Run `longscroll models pull chatyuan-large-v2`.")],
     "long": [*pieces(*(f"word{n} " for n in range(2000))), finish(2000)],
+    "flood": [*pieces(*["x" * 65536] * 500), finish(500)],
 }
 
 
@@ -103,7 +123,7 @@ class ScriptedAnswers:
 
     def __init__(self) -> None:
         self.requests: list[ChatRequest] = []
-        self.n_cancelled = 0
+        self.n_cancelled = 0  # given up before their end
 
     async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Play the script."""
@@ -117,6 +137,6 @@ class ScriptedAnswers:
                     raise step
                 else:
                     yield step
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self.n_cancelled += 1
             raise

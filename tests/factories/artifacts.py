@@ -6,6 +6,7 @@ from io import BytesIO
 
 from longscroll.documents.artifact import Artifact
 from longscroll.documents.build import build_artifact
+from longscroll.documents.container import Container, ContainerWriter
 from longscroll.parsing.base import Page
 from longscroll.tokens import EstimatedCounter, TokenCounter
 
@@ -26,3 +27,19 @@ def artifact_bytes(*pages: Page | str, counter: TokenCounter | None = None) -> b
 def artifact(*pages: Page | str, counter: TokenCounter | None = None) -> Artifact:
     """Build a document and open it."""
     return Artifact.from_buffer(artifact_bytes(*pages, counter=counter))
+
+
+def sections_of(stored: bytes) -> dict[str, bytes]:
+    """Return what is in the file of a document, by name."""
+    container = Container(memoryview(stored))
+    return {name: bytes(container.section(name)) for name in container._sections}
+
+
+def with_section(stored: bytes, name: str, content: bytes) -> bytes:
+    """Write the file of a document anew with other content of a section, all checksums right: a well-made lie."""
+    out = BytesIO()
+    writer = ContainerWriter(out)
+    for section, data in (sections_of(stored) | {name: content}).items():
+        writer.add(section, data)
+    writer.finish()
+    return out.getvalue()

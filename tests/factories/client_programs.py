@@ -11,7 +11,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -24,7 +24,19 @@ DOCUMENTS = ROOT / "tests" / "documents"
 Lines = list[dict[str, Any]]
 
 
-def run_program(service: RunningService, client_set: str, program: Path, *arguments: str | Path) -> Lines:
+class Served(Protocol):
+    """A service that clients can be pointed at."""
+
+    @property
+    def url(self) -> str:
+        """The address before any path."""
+
+    @property
+    def key(self) -> str:
+        """A key of the service."""
+
+
+def run_program(service: Served, client_set: str, program: Path, *arguments: str | Path) -> Lines:
     """Run a program with the Python of a client set and return the JSON objects that it printed."""
     python = ROOT / f".venv-clients-{client_set}" / "bin" / "python"
     if not python.exists():
@@ -35,7 +47,7 @@ def run_program(service: RunningService, client_set: str, program: Path, *argume
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def client_environment(service: RunningService) -> dict[str, str]:
+def client_environment(service: Served) -> dict[str, str]:
     """Return the variables that point the clients at the service, without those a developer may have set."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "DASHSCOPE_"))}
     return ours | {

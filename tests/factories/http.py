@@ -54,8 +54,8 @@ class Client:
         finally:
             connection.close()
 
-    def upload(self, filename: str, data: bytes) -> str:
-        """Upload a document and return its id."""
+    def send_file(self, filename: str, data: bytes) -> Reply:
+        """Upload a document, whatever the reply."""
         boundary = uuid.uuid4().hex
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfile-extract\r\n'
@@ -64,7 +64,11 @@ class Client:
         )
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         kind = f"multipart/form-data; boundary={boundary}"
-        reply = self.request("POST", "/compatible-mode/v1/files", body, Content_Type=kind)
+        return self.request("POST", "/compatible-mode/v1/files", body, Content_Type=kind)
+
+    def upload(self, filename: str, data: bytes) -> str:
+        """Upload a document and return its id."""
+        reply = self.send_file(filename, data)
         assert reply.status == 200, reply.body
         file_id: str = reply.json["id"]
         return file_id

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Self, cast
 
@@ -24,10 +24,11 @@ from longscroll.protocols.connection import GuardedConnection
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.routes import Services
 from longscroll.services.files import FileOptions, FileService
+from longscroll.services.in_use import FilesInUse
 from longscroll.services.models import Model, ModelCatalog
 from longscroll.storage.base import Outcome
 from longscroll.storage.memory import MemoryBlobs, MemoryFiles
-from longscroll.types import FileStatus, Progress
+from longscroll.types import FileStatus, Progress, Readable
 
 KEY = "sk-test"
 READER_KEY = "sk-reader"
@@ -60,7 +61,10 @@ class StillIngest:
 
     def progress(self, workspace: str, file_id: str) -> Progress | None:
         """Return what every file shows while it is parsed."""
-        return Progress(stage="parsing", file_id=file_id, n_done=3, n_total=12)
+        readable = Readable(n_done=2, n_tokens=700)
+        return Progress(
+            stage="parsing", file_id=file_id, n_done=3, n_total=12, per_s=1.48, left_s=6.08, readable=readable
+        )
 
 
 class WireFiles(FileService):
@@ -109,8 +113,12 @@ class Reply(Struct, frozen=True):
 class Connection:
     """A raw socket to the server; as a context manager it is closed at the end."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(self, port: int, *, buffer_bytes: int | None = None) -> None:
+        self.socket = socket.socket()
+        if buffer_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        self.socket.settimeout(10)
+        self.socket.connect(("127.0.0.1", port))
         self._received = b""
 
     def __enter__(self) -> Self:
@@ -145,6 +153,13 @@ class Connection:
         """Whether the server ends the connection now, without another byte."""
         return not self._received and self.socket.recv(65536) == b""
 
+    def receive_rest(self) -> bytes:
+        """Read what comes until the server closes the connection."""
+        rest = b""
+        while data := self.socket.recv(1 << 20):
+            rest += data
+        return rest
+
     def _receive_chunks(self) -> bytes:
         body = b""
         while size := int(self.receive_until(b"\r\n"), 16):
@@ -171,9 +186,9 @@ class WireService:
         self._files = files
         self._loop = loop
 
-    def connect(self) -> Connection:
-        """Open a connection."""
-        return Connection(self.port)
+    def connect(self, *, buffer_bytes: int | None = None) -> Connection:
+        """Open a connection; ``buffer_bytes`` is about what the kernel takes for a client that does not read."""
+        return Connection(self.port, buffer_bytes=buffer_bytes)
 
     def exchange(self, method: str, path: str, body: bytes = b"", *headers: str, key: str | None = KEY) -> Reply:
         """Send one request on a connection of its own and read the response."""
@@ -222,6 +237,7 @@ def wire_service(options: ProtocolOptions = FAST, file_options: FileOptions | No
         cast("Ingest", StillIngest()),
         file_options or FileOptions(max_file_bytes=1 << 20),
         now=lambda: NOON,
+        in_use=FilesInUse(),
     )
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -230,6 +246,16 @@ def wire_service(options: ProtocolOptions = FAST, file_options: FileOptions | No
         loops.append(asyncio.get_running_loop())
         yield Services(authenticate=authenticate, answer=answers.answer, files=files, catalog=make_catalog())
 
+    try:
+        with serving(services, options) as port:
+            yield WireService(port, answers, files, loops[0])
+    finally:
+        files.close()
+
+
+@contextmanager
+def serving(services: Callable[[], AbstractAsyncContextManager[Services]], options: ProtocolOptions) -> Iterator[int]:
+    """Serve the wire surfaces over ``services`` in a thread; yields the port."""
     application = Application(services, options=options, clock=lambda: NOON, new_id=lambda: REQUEST_ID)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -249,9 +275,7 @@ def wire_service(options: ProtocolOptions = FAST, file_options: FileOptions | No
     thread.start()
     try:
         assert eventually(lambda: server.started, within_s=5)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield WireService(port, answers, files, loops[0])
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
         thread.join()
-        files.close()

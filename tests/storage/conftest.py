@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from longscroll.storage.base import BlobStore, FileStore, KeyStore
 from longscroll.storage.blobs import LocalBlobs
 from longscroll.storage.database import Database
-from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryKeys
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryKeys, MemoryPresence
+from longscroll.storage.presence import LocalPresence
 
 
 @pytest.fixture
@@ -45,3 +46,12 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     async with LocalBlobs(tmp_path / "blobs") as local:
         yield local
+
+
+@pytest.fixture(params=["memory", "local disk"])
+def newcomer(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], MemoryPresence | LocalPresence]:
+    """Makes presences that see each other; none of them has started."""
+    if request.param == "memory":
+        living: set[str] = set()
+        return lambda: MemoryPresence(living)
+    return lambda: LocalPresence(tmp_path / "present")

@@ -64,6 +64,23 @@ async def test_deletion_takes_one_files_blobs_and_no_others(blobs: BlobStore) ->
     assert await blobs.list_names("w/") == kept
 
 
+async def test_a_folder_within_a_file_can_be_deleted_by_itself(blobs: BlobStore) -> None:
+    for name in (NAME, PREFIX + "preview/artifact", PREFIX + "previews"):
+        await put_blob(blobs, name, b"content")
+    await blobs.delete_prefix(PREFIX + "preview/")
+    assert await blobs.list_names(PREFIX) == [NAME, PREFIX + "previews"]
+    await put_blob(blobs, PREFIX + "preview/artifact", b"more")
+    assert await read_blob(blobs, PREFIX + "preview/artifact") == b"more"
+
+
+async def test_sweeping_leaves_what_the_living_stage(blobs: BlobStore) -> None:
+    staged = blobs.staging_path()
+    staged.write_bytes(b"half an upload")
+    await blobs.sweep_staging()
+    await blobs.adopt(staged, NAME)
+    assert await read_blob(blobs, NAME) == b"half an upload"
+
+
 async def test_deleting_nothing_is_no_error(blobs: BlobStore) -> None:
     await blobs.delete_prefix(PREFIX)
     assert await blobs.list_names(PREFIX) == []

@@ -7,20 +7,27 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from msgspec.structs import asdict, replace
 
 from factories.storage import NOON, WORKSPACE, make_file, make_key
 from longscroll.errors import Overloaded, StartupError, StorageFull
 from longscroll.storage.base import Outcome
 from longscroll.storage.connections import ConnectionOptions
 from longscroll.storage.database import Database, DatabaseOptions
-from longscroll.storage.schema import metadata
-from longscroll.types import File, FileStatus
+from longscroll.storage.lock import Door, is_held
+from longscroll.storage.migrations.versions import r0001_files_and_keys
+from longscroll.storage.schema import files, metadata, workspaces
+from longscroll.storage.sqlite import Sqlite
+from longscroll.types import File, FileStatus, Progress
 
 WRITER = """
 import asyncio, sys
@@ -39,6 +46,62 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+OPENER = """
+import asyncio, os, sys
+from pathlib import Path
+from factories.storage import make_file
+from longscroll.storage.database import Database
+
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with Database(Path(sys.argv[1])) as database:
+        print((await database.files.add(make_file(id=f"file-fe-{os.getpid()}"))).sequence)
+
+asyncio.run(main())
+"""
+
+
+def make_database_of_step_1(path: Path) -> File:
+    """Make a database as the first version left it, with one file that a dead process had claimed."""
+    file = make_file(sequence=1, attempt=1)
+    values = asdict(file) | {"fence": 1, "lease_owner": "dead", "lease_until": NOON}
+    backend = Sqlite(path, n_readers=1, busy_timeout_s=1)
+    with backend.writing() as connection:
+        with Operations.context(MigrationContext.configure(connection)):
+            r0001_files_and_keys.upgrade()
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('0001')")
+        connection.exec_driver_sql("UPDATE counters SET value = 1")
+        connection.execute(sa.insert(workspaces), {"id": WORKSPACE, "created_at": NOON})
+        connection.execute(sa.insert(files), {name: value for name, value in values.items() if name != "progress"})
+    backend.close()
+    return file
+
+
+def opened_at_once(path: Path, *, n_processes: int) -> list[int]:
+    """Have processes open the database at one moment and add a file each; return the places of the files."""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(n_processes)
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        opener.stdout.readline()
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write("\n")
+        opener.stdin.flush()
+    return sorted(int(opener.communicate()[0]) for opener in openers)
 
 
 async def everything(database: Database) -> list[File]:
@@ -170,6 +233,66 @@ async def test_migrations_from_nothing_make_the_tables_of_the_schema(tmp_path: P
     async with Database(tmp_path / "longscroll.db") as database:
         with database.backend.writing() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+async def test_a_database_of_the_first_version_keeps_its_rows_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    file = await asyncio.to_thread(make_database_of_step_1, path)
+    async with Database(path) as database:
+        assert await everything(database) == [file]
+        claim = await database.files.claim("parser-1", now=NOON, lease_s=30)
+        assert claim is not None
+        progress = Progress(stage="parsing", n_done=1)
+        assert await database.files.renew(claim, now=NOON, lease_s=30, progress=progress) is True
+        assert await everything(database) == [replace(file, attempt=2, progress=progress)]
+        assert (await database.files.add(make_file())).sequence == 2
+
+
+async def test_processes_that_open_a_new_database_at_once_all_find_its_tables(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    assert await asyncio.to_thread(opened_at_once, path, n_processes=3) == [1, 2, 3]
+
+
+async def test_processes_that_open_an_old_database_at_once_bring_it_up_to_date_once(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    file = await asyncio.to_thread(make_database_of_step_1, path)
+    assert await asyncio.to_thread(opened_at_once, path, n_processes=3) == [2, 3, 4]
+    async with Database(path) as database:
+        assert await database.files.get(WORKSPACE, file.id) == file
+
+
+async def test_who_waits_to_write_is_next_though_a_busy_neighbor_wants_to_write_again(tmp_path: Path) -> None:
+    path, order = tmp_path / "longscroll.db", list[str]()
+    busy, waiting = (Sqlite(path, n_readers=1, busy_timeout_s=10) for _ in range(2))
+
+    def keep_writing() -> None:
+        for _ in range(20):
+            with busy.writing():
+                order.append("busy")
+                until = time.monotonic() + 2
+                while "waiting" not in order and not is_held(tmp_path / "longscroll.db-door"):
+                    assert time.monotonic() < until, "somebody waits"
+                    time.sleep(0.001)
+
+    with closing(busy), closing(waiting):
+        writing = asyncio.create_task(asyncio.to_thread(keep_writing))
+        while not order:
+            await asyncio.sleep(0.001)
+        with waiting.writing():
+            order.append("waiting")
+        await writing
+    assert order == ["busy", "waiting", *["busy"] * 19]
+
+
+async def test_a_neighbor_that_stays_in_the_door_is_overloaded_not_broken(tmp_path: Path) -> None:
+    path = tmp_path / "longscroll.db"
+    async with Database(path, DatabaseOptions(busy_timeout_s=0.05)) as database:
+        with closing(Door(tmp_path / "longscroll.db-door")) as door, door.standing(timeout_s=1):
+            with pytest.raises(Overloaded):
+                await database.files.add(make_file())
+            with pytest.raises(StartupError, match="held by another process"):
+                await Database(path, DatabaseOptions(busy_timeout_s=0.05)).open()
+        assert (await database.files.add(make_file())).sequence == 1
 
 
 async def test_every_promise_to_the_disk_is_switched_on(tmp_path: Path) -> None:

@@ -182,3 +182,12 @@ async def test_following_from_the_oldest_misses_no_file_that_is_added_meanwhile(
         await asyncio.sleep(0)
     added = [file_id for upload_ids in await asyncio.gather(*uploads) for file_id in upload_ids]
     assert sorted(seen) == sorted(added)
+
+
+async def test_the_workspaces_that_have_files_are_known_until_the_last_row_is_gone(files: FileStore) -> None:
+    [file] = await add(files, 1)
+    await files.add(make_file(workspace="umbrella"))
+    await files.mark_deleting(WORKSPACE, file.id)
+    assert await files.workspaces() == [WORKSPACE, "umbrella"]
+    await files.remove(WORKSPACE, file.id)
+    assert await files.workspaces() == ["umbrella"]

@@ -43,6 +43,17 @@ async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_space_heals(dis
         assert (await database.files.add(make_file())).sequence == before[0] + 1
 
 
+async def test_a_file_is_deleted_on_a_disk_without_one_free_block(disk: SmallDisk) -> None:
+    async with Database(disk.folder / "longscroll.db") as database:
+        file = await database.files.add(make_file())
+        await asyncio.to_thread(disk.fill)
+        with pytest.raises(StorageFull):
+            await fill_log(database)
+        assert await database.files.mark_deleting(WORKSPACE, file.id)
+        await database.files.remove(WORKSPACE, file.id)
+        assert await database.files.being_deleted() == []
+
+
 async def test_a_blob_that_has_no_room_is_refused_and_the_others_are_read(disk: SmallDisk) -> None:
     async with LocalBlobs(disk.folder) as blobs:
         await put_blob(blobs, NAME, b"content")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,18 @@ from longscroll.storage.blobs import LocalBlobs
 
 PREFIX = blob_prefix("acme", "file-fe-1")
 NAME = PREFIX + "original"
+KILLED_WHILE_STAGING = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from longscroll.storage.blobs import LocalBlobs
+
+async def main():
+    async with LocalBlobs(Path(sys.argv[1])) as blobs:
+        blobs.staging_path().with_name("half an artifact").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
 
 
 def entries(folder: Path) -> list[str]:
@@ -43,6 +57,25 @@ async def test_a_neighbors_staged_files_are_not_swept_while_it_lives(tmp_path: P
         async with LocalBlobs(tmp_path) as blobs:
             await worker.adopt(staged, NAME)
             assert await read_blob(blobs, NAME) == b"half an artifact"
+
+
+async def test_what_a_neighbor_that_died_had_staged_is_swept_without_a_restart(tmp_path: Path) -> None:
+    async with LocalBlobs(tmp_path) as blobs:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED_WHILE_STAGING, str(tmp_path))
+        await process.wait()
+        before = [path.name for path in tmp_path.rglob("half an artifact")]
+        await blobs.sweep_staging()
+        assert (process.returncode, before) == (-9, ["half an artifact"])
+        assert list(tmp_path.rglob("half an artifact")) == []
+        await put_blob(blobs, NAME, b"content")
+
+
+async def test_deletion_of_a_folder_within_a_file_keeps_the_rest(tmp_path: Path) -> None:
+    async with LocalBlobs(tmp_path) as blobs:
+        await put_blob(blobs, NAME, b"content")
+        await put_blob(blobs, PREFIX + "preview/artifact", b"content")
+        await blobs.delete_prefix(PREFIX + "preview/")
+        assert entries(tmp_path / PREFIX) == ["original"]
 
 
 async def test_deletion_leaves_no_folder_behind(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from factories.storage import NOON, make_file
 from longscroll.storage.base import Claim, FileFilter, FileStore, Outcome
 from longscroll.storage.database import Database
 from longscroll.storage.memory import MemoryFiles
-from longscroll.types import FileStatus
+from longscroll.types import FileStatus, Progress
 
 T = TypeVar("T")
 
@@ -67,10 +67,11 @@ class Twins(RuleBasedStateMachine):
     def claim(self, owner: str) -> Claim | None:
         return self.both(lambda files: files.claim(owner, now=self.now, lease_s=30))
 
-    @rule(claim=claims)
-    def renew(self, claim: Claim | None) -> None:
+    @rule(claim=claims, n_done=st.sampled_from([None, 0, 7]))
+    def renew(self, claim: Claim | None, n_done: int | None) -> None:
+        progress = None if n_done is None else Progress(stage="parsing", n_done=n_done, per_s=n_done / 3)
         if claim is not None:
-            self.both(lambda files: files.renew(claim, now=self.now, lease_s=30))
+            self.both(lambda files: files.renew(claim, now=self.now, lease_s=30, progress=progress))
 
     @rule(claim=claims, status=st.sampled_from([FileStatus.PROCESSED, FileStatus.ERROR]))
     def publish(self, claim: Claim | None, status: FileStatus) -> None:
@@ -81,6 +82,18 @@ class Twins(RuleBasedStateMachine):
     def release(self, claim: Claim | None) -> None:
         if claim is not None:
             self.both(lambda files: files.release(claim))
+
+    @rule(owner=OWNERS)
+    def forfeit(self, owner: str) -> None:
+        self.both(lambda files: files.forfeit({owner}))
+
+    @rule(place=ids)
+    def requeue(self, place: tuple[str, str]) -> None:
+        self.both(lambda files: files.requeue(*place))
+
+    @rule(place=ids)
+    def is_claimed(self, place: tuple[str, str]) -> None:
+        self.both(lambda files: files.is_claimed(*place, now=self.now))
 
     @rule(place=ids)
     def mark_deleting(self, place: tuple[str, str]) -> None:
@@ -100,6 +113,7 @@ class Twins(RuleBasedStateMachine):
         for workspace in ("acme", "umbrella"):
             self.compare(workspace)
         self.both(lambda files: files.being_deleted())
+        self.both(lambda files: files.owners())
 
     def compare(self, workspace: str) -> None:
         self.both(lambda files: files.numbered_page(workspace, number=1, size=50))

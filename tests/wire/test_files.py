@@ -25,6 +25,15 @@ def file_part(data: bytes, disposition: str = 'name="file"; filename="a.txt"') -
 
 
 PURPOSE = field("purpose", "file-extract")
+PROGRESS = {
+    "stage": "parsing",
+    "done": 3,
+    "total": 12,
+    "unit": "pages",
+    "rate": 1.5,
+    "seconds_left": 6.1,
+    "readable": {"done": 2, "tokens": 700},
+}
 
 
 def upload(service: WireService, *parts: bytes, path: str = COMPAT, key: str = KEY) -> Reply:
@@ -184,10 +193,19 @@ def test_a_file_tells_its_progress_while_it_is_parsed_and_then_its_state(service
     waiting = get(service, f"{COMPAT}/{file_id}")[1]
     service.process(file_id, status_details="all is well")
     processed = get(service, f"{COMPAT}/{file_id}")[1]
-    progress = {"progress": {"stage": "parsing", "done": 3, "total": 12, "unit": "pages"}}
-    assert (waiting["status"], waiting["longscroll"]) == ("uploaded", progress)
+    assert (waiting["status"], waiting["longscroll"]) == ("uploaded", {"progress": PROGRESS})
     assert (processed["status"], processed["status_details"]) == ("processed", "all is well")
     assert "longscroll" not in processed
+
+
+def test_progress_is_told_natively_and_in_listings_too(service: WireService) -> None:
+    file_id = uploaded(service)
+    files = [
+        get(service, f"{NATIVE}/{file_id}")[1]["data"],
+        get(service, f"{NATIVE}?page_size=1")[1]["data"]["files"][0],
+        get(service, f"{COMPAT}?limit=1")[1]["data"][0],
+    ]
+    assert [file["longscroll"]["progress"] for file in files] == [PROGRESS] * 3
 
 
 @pytest.mark.item(119)

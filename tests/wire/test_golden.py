@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from msgspec.structs import replace
 
 from factories.golden import FOLDER, read_golden
-from factories.wire import WireService
+from factories.wire import FAST, WireService, wire_service
 
 EXCHANGES = [
     pytest.param("native-whole-text", marks=pytest.mark.item(35, 36, 42, 43, 44)),
@@ -32,7 +35,20 @@ EXCHANGES = [
     pytest.param("compat-method-wrong", marks=pytest.mark.item(6)),
     pytest.param("compat-upload", marks=pytest.mark.item(64, 65)),
     pytest.param("compat-purpose-unknown", marks=pytest.mark.item(68)),
+    pytest.param("compat-whole-partial", marks=pytest.mark.item(120)),
 ]
+
+SILENT_EXCHANGES = [
+    pytest.param("native-stream-parsing", marks=pytest.mark.item(45)),
+    pytest.param("compat-stream-parsing", marks=pytest.mark.item(55)),
+]
+"""With a silence that one comment frame fills."""
+
+
+@pytest.fixture(scope="module")
+def one_heartbeat() -> Iterator[WireService]:
+    with wire_service(replace(FAST, heartbeat_s=60)) as running:
+        yield running
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
@@ -44,5 +60,15 @@ def test_the_response_is_the_golden_one(service: WireService, name: str) -> None
     assert golden.matches(reply), reply
 
 
+@pytest.mark.parametrize("name", SILENT_EXCHANGES)
+def test_the_response_with_a_comment_is_the_golden_one(one_heartbeat: WireService, name: str) -> None:
+    golden = read_golden(name)
+    with one_heartbeat.connect() as connection:
+        connection.send(golden.request)
+        reply = connection.receive()
+    assert golden.matches(reply), reply
+
+
 def test_every_golden_file_is_run() -> None:
-    assert {path.stem for path in FOLDER.iterdir()} == {parameter.values[0] for parameter in EXCHANGES}
+    run = {parameter.values[0] for parameter in (*EXCHANGES, *SILENT_EXCHANGES)}
+    assert {path.stem for path in FOLDER.iterdir()} == run

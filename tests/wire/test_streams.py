@@ -14,6 +14,7 @@ from factories.wire import Connection, Reply, WireService, request
 CHAT = "/compatible-mode/v1/chat/completions"
 GENERATION = "/api/v1/services/aigc/text-generation/generation"
 KEEP_ALIVE = {CHAT: b": keep-alive\n\n", GENERATION: b":keep-alive\n\n"}
+PARSING = {CHAT: b": parsing\n\n", GENERATION: b":parsing\n\n"}
 
 
 def body_of(path: str, question: str) -> bytes:
@@ -39,8 +40,9 @@ def test_silence_before_and_between_frames_is_filled_with_comments(service: Wire
     with open_stream(service, path, "slow") as connection:
         body = connection.receive().body
     frames = [frame + b"\n\n" for frame in body.split(b"\n\n")[:-1]]
-    kinds = "".join("c" if frame == KEEP_ALIVE[path] else "t" for frame in frames)
-    assert re.fullmatch("c{1,3}tc{1,3}t{2,3}", kinds)
+    names = {PARSING[path]: "p", KEEP_ALIVE[path]: "k"}
+    kinds = "".join(names.get(frame, "t") for frame in frames)
+    assert re.fullmatch("p{1,3}tk{1,3}t{2,3}", kinds)
 
 
 def test_the_status_line_waits_for_the_first_silence(service: WireService) -> None:

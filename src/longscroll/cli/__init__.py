@@ -77,6 +77,14 @@ def serve(
 
 
 @app.command()
+def worker(data_dir: DataDir = None, config: ConfigFile = None) -> None:
+    """Parse files of a running service in a process of its own, until it is told to stop."""
+    from longscroll.cli.worker import run  # noqa: PLC0415 - see the module's first lines
+
+    run(config, data_dir)
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     files: Annotated[list[str], typer.Argument(help="Documents to read; - is standard input.")],
@@ -98,12 +106,14 @@ def ask(
 def doctor(
     data_dir: DataDir = None,
     config: ConfigFile = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every stored file and check it.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="With --verify: parse again what can be mended so.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check this installation and say what to do about what is wrong."""
     from longscroll.cli.doctor import run  # noqa: PLC0415 - see the module's first lines
 
-    run(config, data_dir, as_json=as_json)
+    run(config, data_dir, verify=verify, repair=repair, as_json=as_json)
 
 
 @files_app.command("put")

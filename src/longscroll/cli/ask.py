@@ -15,17 +15,15 @@ from io import BufferedReader
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from longscroll.app import Core, running_core
+from longscroll.cli.bars import parse_bars, show
 from longscroll.cli.configured import configured
 from longscroll.documents.ingest import Failed, Ready
 from longscroll.errors import LongscrollError
 from longscroll.storage.base import FileFilter
 from longscroll.telemetry import configure_logging
-from longscroll.types import Annotation, ChatRequest, Delta, File, Finish, Message
-from longscroll.types import Progress as Step
+from longscroll.types import Annotation, ChatRequest, Delta, File, Finish, Message, Progress
 
 WORKSPACE = "ask"
 MODEL = "qwen-long"
@@ -49,14 +47,14 @@ async def _run(question: str, files: list[str], options: Configured, *, go_on: b
     config_file, data_dir, upstream, upstream_model = options
     config = configured(config_file, data_dir, upstream=upstream, upstream_model=upstream_model)
     server = msgspec.structs.replace(config.server, data_dir=str(config.data_dir / "ask"))
-    show = _print_json if as_json else _print_answer
+    answered = _print_json if as_json else _print_answer
     async with running_core(msgspec.structs.replace(config, server=server)) as core:
         documents = [await _document(core, name) for name in files]
         references = ",".join(f"fileid://{file.id}" for file in documents)
         messages = [Message(role="system", content=references)]
         while question:
             messages.append(Message(role="user", content=question))
-            answer = "".join([piece async for piece in show(messages, core)])
+            answer = "".join([piece async for piece in answered(messages, core)])
             messages.append(Message(role="assistant", content=answer))
             question = await _next_question() if go_on else ""
 
@@ -107,19 +105,17 @@ async def _upload(core: Core, source: BufferedReader, filename: str) -> File:
 
 
 async def _parse(core: Core, file: File) -> None:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[unit]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(file.filename, total=None, unit="")
+    with parse_bars(transient=True) as bars:
+        task = bars.add_task(file.filename, total=None, state="")
         async for event in core.ingest.watch(WORKSPACE, file.id):
             if isinstance(event, Failed):
                 raise UnreadableInput(f"{file.filename}: {event.details}")
             if isinstance(event, Ready):
                 return
-            progress.update(task, completed=event.n_done, total=event.n_total, unit=event.unit)
+            show(bars, task, event)
 
 
-async def _events(core: Core, messages: list[Message]) -> AsyncIterator[Step | Delta | Finish]:
+async def _events(core: Core, messages: list[Message]) -> AsyncIterator[Progress | Delta | Finish]:
     request = ChatRequest(
         workspace=WORKSPACE, request_id=str(uuid.uuid4()), model=MODEL, messages=tuple(messages), wants_report=True
     )

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.progress import TaskID
 
+from longscroll.cli.bars import parse_bars, show
 from longscroll.cli.configured import configured
 from longscroll.cli.table import print_table
 from longscroll.errors import LongscrollError
+from longscroll.types import Progress
 
 Where = tuple[Path | None, Path | None, str | None]
 """Configuration file, data folder and base URL, as the options say them."""
@@ -72,22 +74,20 @@ def put(files: list[Path], where: Where, *, wait: bool, as_json: bool) -> None:
 
 
 async def _put(files: list[Path], where: Where, *, wait: bool) -> list[dict[str, Any]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
-    console = Console(stderr=True)
     async with _session(where) as session:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-            uploads = []
+        with parse_bars() as bars:
+            uploaded = {}
             for path in files:
-                task = progress.add_task(path.name, total=path.stat().st_size, state="uploading")
-                uploads.append((task, await _upload(session, path, progress, task)))
-            return [await _parsed(session, file, progress, task) if wait else file for task, file in uploads]
+                task = bars.add_task(path.name, total=path.stat().st_size, state="uploading")
+                uploaded[task] = await _upload(session, path, bars, task)
+            return await _parsed(session, uploaded, bars) if wait else list(uploaded.values())
 
 
-async def _upload(session: aiohttp.ClientSession, path: Path, progress: Progress, task: TaskID) -> dict[str, Any]:
+async def _upload(session: aiohttp.ClientSession, path: Path, bars: Bars, task: TaskID) -> dict[str, Any]:
     async def blocks() -> AsyncIterator[bytes]:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
-                progress.advance(task, len(block))
+                bars.advance(task, len(block))
                 yield block
 
     form = aiohttp.FormData(quote_fields=False)
@@ -98,17 +98,31 @@ async def _upload(session: aiohttp.ClientSession, path: Path, progress: Progress
 
 
 async def _parsed(
-    session: aiohttp.ClientSession, file: dict[str, Any], progress: Progress, task: TaskID
-) -> dict[str, Any]:
-    while file["status"] == "uploaded":
+    session: aiohttp.ClientSession, uploaded: dict[TaskID, dict[str, Any]], bars: Bars
+) -> list[dict[str, Any]]:
+    """Wait until every file came to its end; each round asks for all that have not, one after the other."""
+    files = dict(uploaded)
+    while waiting := [task for task, file in files.items() if file["status"] == "uploaded"]:
         await asyncio.sleep(_POLL_S)
-        async with session.get(f"files/{file['id']}") as response:
-            file = await _json(response)
-        step = file.get("longscroll", {}).get("progress") or {}
-        if step.get("total"):
-            progress.update(task, completed=step["done"], total=step["total"], state=f"parsing {step['unit']}")
-    progress.update(task, completed=1, total=1, state=file["status"])
-    return file
+        for task in waiting:
+            async with session.get(f"files/{files[task]['id']}") as response:
+                files[task] = file = await _json(response)
+            if "progress" in file.get("longscroll", {}):
+                show(bars, task, _progress(file["longscroll"]["progress"]))
+            elif file["status"] != "uploaded":
+                bars.update(task, completed=1, total=1, state=file["status"])
+    return list(files.values())
+
+
+def _progress(said: dict[str, Any]) -> Progress:
+    return Progress(
+        stage=said["stage"],
+        n_done=said["done"],
+        n_total=said["total"],
+        unit=said["unit"],
+        per_s=said.get("rate"),
+        left_s=said.get("seconds_left"),
+    )
 
 
 def list_files(where: Where, *, as_json: bool) -> None:

@@ -7,8 +7,9 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +18,7 @@ import uvicorn
 
 from longscroll.app import build_application, found_model_servers
 from longscroll.cli.configured import configured
+from longscroll.cli.stopping import end_soon
 from longscroll.config import Config
 from longscroll.errors import StartupError
 from longscroll.protocols.asgi import Application
@@ -27,18 +29,28 @@ UVICORN_ECHO = "Application startup failed. Exiting."
 """What uvicorn adds to every refused start; the reason itself is our one line."""
 
 
-class Server(uvicorn.Server):
-    """uvicorn, which says when it answers and tells the application when it drains."""
+TICK_S = 1.0
+"""How often the date that every reply carries is set."""
 
-    def __init__(self, config: uvicorn.Config, application: Application, *, looks_for_models: bool) -> None:
-        """Serve ``application`` as ``config`` says."""
+
+class Server(uvicorn.Server):
+    """uvicorn, which says when it answers, and goes on listening while the application drains."""
+
+    def __init__(
+        self, config: uvicorn.Config, application: Application, *, drain_s: float, looks_for_models: bool
+    ) -> None:
+        """Serve ``application`` as ``config`` says; running requests have ``drain_s`` to finish at the end."""
         super().__init__(config)
         self._application = application
+        self._drain_s = drain_s
         self._looks_for_models = looks_for_models
         self._looking: asyncio.Task[None] | None = None
+        self._is_told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then print the one line."""
+        self._loop = asyncio.get_running_loop()
         try:
             await super().startup(sockets)
         except SystemExit:
@@ -50,6 +62,25 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
             if self._looks_for_models:
                 self._looking = asyncio.create_task(_tell_model_servers())
+
+    async def main_loop(self) -> None:
+        """Run until a signal comes."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._is_told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what runs finish while new connections are still told to go elsewhere; then close everything."""
+        until = time.monotonic() + self._drain_s
+        draining = asyncio.create_task(self._application.drained(within_s=self._drain_s))
+        while not draining.done():
+            await self.on_tick(0)
+            await asyncio.wait([draining], timeout=TICK_S)
+        self.config.timeout_graceful_shutdown = max(1, int(until - time.monotonic()))  # for what is sent, but not taken
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it out; without it, no store is closed
+            await self.lifespan.shutdown()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -63,10 +94,17 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, leave at the second, whichever signals they are."""
-        self._application.drain()
         if self.should_exit:
             self.force_exit = True
+            end_soon()
         super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._obey)
+
+    def _obey(self) -> None:
+        self._is_told.set()
+        if self.force_exit:
+            self._application.give_up()
 
 
 def run(
@@ -94,9 +132,8 @@ def run(
         server_header=False,
         date_header=True,
         timeout_keep_alive=300,
-        timeout_graceful_shutdown=int(config.server.drain_s),
     )
-    uvicorn_server = Server(settings, application, looks_for_models=not config.upstream)
+    uvicorn_server = Server(settings, application, drain_s=config.server.drain_s, looks_for_models=not config.upstream)
     uvicorn_server.run(sockets=[listener])
 
 

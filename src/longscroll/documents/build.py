@@ -1,36 +1,29 @@
 """Build a document's artifact from its pages, in one pass and in bounded memory.
 
-Owns the joining of pages and the order of work: cut, count, index, write. Knows no format of uploaded files, no storage
-and no process; it runs in the parser child, for inline text, and in benchmarks.
+Owns the joining of pages and the order of work: cut, count, index; and how a long document is cut into parts. Knows no
+format of uploaded files, no section of the artifact, no storage and no process; it runs in the parser child, for inline
+text, and in benchmarks.
 """
 
 from __future__ import annotations
 
-import hashlib
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import accumulate, chain, pairwise
 from typing import BinaryIO
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-
-from longscroll.documents.artifact import ORIGIN, PAGE, QUALITIES, ArtifactMeta, OutlineEntry
-from longscroll.documents.container import ContainerWriter, SectionWriter
+from longscroll.documents.artifact import ArtifactMeta
 from longscroll.documents.passages import cut_passages
-from longscroll.documents.segment import TERMS_VERSION, Segment, build_segment
+from longscroll.documents.segment import build_segment
 from longscroll.documents.terms import Lexer
+from longscroll.documents.writer import ArtifactWriter
 from longscroll.errors import DocumentError, DocumentErrorKind
-from longscroll.parsing.base import Page
+from longscroll.parsing.base import NO_TEXT, Page
 from longscroll.tokens import TokenCounter, is_stable_cut, settled_length
 
-BLOCK_CHARS = 1 << 20  # of text that is cut, counted and written at a time
-SEGMENT_CHARS = 1 << 22  # of text that one segment covers, about
+BLOCK_CHARS = 1 << 19  # of text that is cut, counted and written at a time
+SEGMENT_BYTES = 1 << 22  # of text that one segment covers, about
+PART_CHARS = 1 << 22  # of text whose segments and tables are held in memory at a time, about
 INVISIBLE = " \t\n\r\f\v\u00a0\u00ad\u200b\u200c\u200d\u2060\u3000\ufeff"
-
-MAX_NAMED = 10  # unreadable pages in one sentence
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -42,142 +35,72 @@ def build_artifact(
     *,
     details: str | None = None,
     on_progress: OnProgress | None = None,
+    may_be_blank: bool = False,
 ) -> ArtifactMeta:
     """Write the artifact of a document; a page with a number begins a new line, text without pages is joined as it is.
 
     ``details`` is a sentence for people; without one, unreadable pages are named. ``on_progress(done, total, unit)`` is
-    called after each page that says how far it is. Takes 0.6 CPU seconds for a million tokens.
+    called after each page that says how far it is. ``may_be_blank`` is for a part, beside which others may have text.
+    Takes 0.6 CPU seconds for a million tokens.
 
     Raises:
         DocumentError: there is no visible text (``BLANK``), or the pages raised it.
     """
-    writer = ContainerWriter(out)
-    structure = _Structure()
-    with writer.section("text") as section:
-        build = _Build(section, counter, structure)
-        for page in pages:
-            build.add_page(page)
-            if on_progress and page.progress:
-                on_progress(*page.progress, "bytes" if page.number is None else "pages")
-        build.finish_text()
-    meta = build.meta(details or structure.unreadable_details())
-    writer.add("meta", msgspec.json.encode(meta))
-    for name, data in (*structure.sections(), *build.sections()):
-        writer.add(name, data)
-    writer.finish()
-    return meta
+    build = _Build(ArtifactWriter(out), counter)
+    for page in pages:
+        build.add_page(page)
+        if on_progress and page.progress:
+            on_progress(*page.progress, "bytes" if page.number is None else "pages")
+    return build.finish(details, may_be_blank=may_be_blank)
 
 
-class _Structure:
-    """What is known of places in the text: pages, headings, where characters came from."""
+def parts_of(pages: Iterable[Page], n_chars: int = PART_CHARS) -> Iterator[Iterator[Page]]:
+    """Cut a stream of pages into parts of ``n_chars`` code points or a little more, each at least a page, lazily.
 
-    def __init__(self) -> None:
-        self._pages: list[tuple[int, int, int]] = []  # start, number or 0, quality
-        self._labels: dict[int, str] = {}
-        self._outline: list[OutlineEntry] = []
-        self._offsets = array("Q")  # of the outline
-        self._origin: list[NDArray[np.void]] = []
+    A part must be exhausted before the next one is asked for. Errors of the pages come out of either iterator.
+    """
+    rest = iter(pages)
+    for first in rest:
+        yield _part(chain((first,), rest), n_chars)
 
-    @property
-    def n_pages(self) -> int | None:
-        """The number of pages; None where the format has none."""
-        return sum(1 for _, number, _ in self._pages if number) or None
 
-    def add(self, page: Page, start: int) -> None:
-        """Note a page whose text begins at ``start``."""
-        if page.label is not None:
-            self._labels[len(self._pages)] = page.label
-        number = page.number or 0
-        self._pages.append((start, number, QUALITIES.index(page.quality)))
-        for heading in page.headings:
-            self._outline.append(OutlineEntry(heading.level, heading.title, start + heading.offset))
-            self._offsets.append(start + heading.offset)
-        if page.origin:
-            runs = [(start + run.offset, run.length, number, run.source) for run in page.origin]
-            self._origin.append(np.array(runs, dtype=ORIGIN))
-
-    def headings_between(self, start: int, stop: int) -> list[int]:
-        """Return where sections begin after ``start`` and up to ``stop``, counted from ``start``."""
-        found = self._offsets[bisect_right(self._offsets, start) : bisect_right(self._offsets, stop)]
-        return [offset - start for offset in found]
-
-    def unreadable_details(self) -> str | None:
-        """Say in one sentence which pages could not be read."""
-        unreadable = QUALITIES.index("unreadable")
-        numbers = [number for _, number, quality in self._pages if quality == unreadable and number]
-        if not numbers:
-            return None
-        named = ", ".join(map(str, numbers[:MAX_NAMED])) + (", …" if len(numbers) > MAX_NAMED else "")
-        return f"{len(numbers)} of {len(self._pages)} pages could not be read: {named}."
-
-    def sections(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the sections of an artifact that hold this."""
-        yield "pages", np.array(self._pages, dtype=PAGE).tobytes()
-        if self._labels:
-            yield "pages.labels", msgspec.json.encode(self._labels)
-        if self._outline:
-            yield "outline", msgspec.json.encode(self._outline)
-        if self._origin:
-            yield "origin", np.concatenate(self._origin).tobytes()
+def _part(pages: Iterator[Page], n_chars: int) -> Iterator[Page]:
+    for page in pages:
+        yield page
+        n_chars -= len(page.text)
+        if n_chars <= 0:
+            return
 
 
 class _Build:
-    """The text between two pages: what is not yet cut, and the tables of what is."""
+    """The text between two pages: what is not yet cut, and what is cut but not yet indexed."""
 
-    def __init__(self, out: SectionWriter, counter: TokenCounter, structure: _Structure) -> None:
-        self._out = out
+    def __init__(self, writer: ArtifactWriter, counter: TokenCounter) -> None:
+        self._writer = writer
         self._counter = counter
-        self._structure = structure
         self._lexer = Lexer()
-        self._hash = hashlib.sha256()
         self._pending: list[str] = []
         self._n_pending = 0
         self._n_chars = 0  # of all pages so far, pending ones too
         self._ends_line = True
         self._is_blank = True
-        self._starts = array("I", [0])
-        self._bytes = array("Q", [0])
-        self._n_tokens = array("I")
-        self._segments: list[Segment] = []
         self._to_index: list[str] = []
-        self._n_to_index = 0
+        self._n_to_index = 0  # bytes
 
     def add_page(self, page: Page) -> None:
         """Append a page; work is done as soon as there is a block of text."""
         if page.number is not None and not self._ends_line:
             self._append("\n")
-        self._structure.add(page, self._n_chars)
+        self._writer.structure.add(page, self._n_chars)
         self._append(page.text)
 
-    def finish_text(self) -> None:
-        """Cut, count and write what is left."""
+    def finish(self, details: str | None, *, may_be_blank: bool) -> ArtifactMeta:
+        """Cut, count, index and write what is left."""
         self._cut_blocks(is_final=True)
         self._index()
-        if self._is_blank:
-            raise DocumentError(DocumentErrorKind.BLANK, "no text found")
-
-    def meta(self, details: str | None) -> ArtifactMeta:
-        """Return the facts of the whole document."""
-        return ArtifactMeta(
-            n_chars=self._n_chars,
-            n_bytes=self._bytes[-1],
-            n_tokens=sum(self._n_tokens),
-            n_pages=self._structure.n_pages,
-            n_passages=len(self._n_tokens),
-            tokenizer="qwen" if self._counter.is_exact else "estimate",
-            terms=TERMS_VERSION,
-            sha256=self._hash.hexdigest(),
-            segments=tuple(segment.first_passage for segment in self._segments),
-            details=details,
-        )
-
-    def sections(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the sections of passages and segments."""
-        yield "passages.starts", np.array(self._starts, dtype="<u4").tobytes()
-        yield "passages.bytes", np.array(self._bytes, dtype="<u8").tobytes()
-        yield "passages.tokens", np.array(self._n_tokens, dtype="<u4").tobytes()
-        for i, segment in enumerate(self._segments):
-            yield from segment.to_sections(f"segment.{i}")
+        if self._is_blank and not may_be_blank:
+            raise DocumentError(DocumentErrorKind.BLANK, NO_TEXT)
+        return self._writer.finish(is_exact=self._counter.is_exact, is_blank=self._is_blank, details=details)
 
     def _append(self, text: str) -> None:
         if not text:
@@ -202,29 +125,28 @@ class _Build:
 
     def _process(self, block: str, *, is_last: bool) -> int:
         """Cut, count, index and write a block, or its first part up to a stable cut; return how much was done."""
-        base = self._starts[-1]
-        stops = list(cut_passages(block, headings=self._structure.headings_between(base, base + len(block))))
+        base = self._writer.n_chars
+        headings = self._writer.structure.headings_between(base, base + len(block))
+        stops = list(cut_passages(block, headings=headings))
         if not is_last:
             stops = _up_to_stable_cut(block, stops)
         passages = [block[a:b] for a, b in pairwise((0, *stops))]
-        self._n_tokens.extend(self._counter.count_pieces(block[: stops[-1]], stops))
-        self._starts.extend(base + stop for stop in stops)
-        for passage in passages:
-            data = passage.encode()
-            self._out.write(data)
-            self._hash.update(data)
-            self._bytes.append(self._bytes[-1] + len(data))
+        encoded = [passage.encode() for passage in passages]
+        for data in encoded:
+            self._writer.write_text(data)
+        n_tokens = self._counter.count_pieces(block[: stops[-1]], stops)
+        self._writer.add_passages(stops, accumulate(map(len, encoded)), n_tokens)
         self._is_blank = self._is_blank and not block[: stops[-1]].strip(INVISIBLE)
         self._to_index += passages
-        self._n_to_index += stops[-1]
-        if self._n_to_index >= SEGMENT_CHARS:
+        self._n_to_index += sum(map(len, encoded))
+        if self._n_to_index >= SEGMENT_BYTES:
             self._index()
         return stops[-1]
 
     def _index(self) -> None:
         if self._to_index:
-            first = len(self._n_tokens) - len(self._to_index)
-            self._segments.append(build_segment(self._to_index, self._lexer, first_passage=first))
+            first = self._writer.n_passages - len(self._to_index)
+            self._writer.add_segment(build_segment(self._to_index, self._lexer, first_passage=first))
         self._to_index = []
         self._n_to_index = 0
 

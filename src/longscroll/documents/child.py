@@ -1,8 +1,8 @@
-"""The zygote, and the contained children it forks: one per file, which parse, cut, count and index it.
+"""The zygote, and how it contains the children it forks: each works for one file (work.py), and nothing else.
 
-Run as ``python -m longscroll.documents.child DESCRIPTOR PARENT``: an exec'ed, single-threaded process that has every
-parser and codec loaded before the first file comes. Orders and descriptors reach it over one stream; it opens no file
-for a task. A child owns three descriptors and nothing else; whatever it does, only its own file is lost.
+Run by ``spawned``: an exec'ed, single-threaded process that has every parser and codec loaded before the first file
+comes. Orders and descriptors reach it over one stream; it opens no file for a task. A child owns the descriptors of its
+task and nothing else; whatever it does, only its own file is lost.
 """
 
 from __future__ import annotations
@@ -18,37 +18,39 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from io import BytesIO
-from typing import Literal, NamedTuple, NoReturn
+from typing import NoReturn
 
 import msgspec
 import structlog
 
+from longscroll.documents.artifact import Artifact
 from longscroll.documents.build import build_artifact
 from longscroll.documents.contain import Limits, die_with_parent, forbid_everything, landlock_version, set_limits
+from longscroll.documents.merge import merge_artifacts
 from longscroll.documents.messages import (
     LENGTH_BYTES,
     ChildEnded,
+    ChildTask,
     KillTask,
+    MergeTask,
     ParseDone,
     ParseFailed,
-    ParseProgress,
-    ParseTask,
     ZygoteOrder,
     ZygoteReady,
     frame,
 )
+from longscroll.documents.work import Descriptors, Speaker, merge_parts, parse_file
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.parsing.formats import parse
 from longscroll.storage.space import NO_SPACE
 from longscroll.telemetry import configure_logging
 from longscroll.tokens import TokenCounter, load_counter
 
-PROGRESS_EVERY_S = 0.1
-_WRITE_BYTES = 1 << 20
-_N_DESCRIPTORS = 3
+_NICENESS = 5  # readers and the service go first
+_MAX_DESCRIPTORS = 253  # in one message, says the kernel
+_SPARE_DESCRIPTORS = 32
 _FIRST_DESCRIPTOR = 3  # after standard input, output and error
 _MAXRSS_BYTES = 1024 if sys.platform == "linux" else 1
 _LATE_MODULES = ("numpy.ma",)  # numpy's set operations import it when they are first called
@@ -57,25 +59,15 @@ _WARM_UP = ("# Warm\n\nThe quick brown fox, 42.\n", "预热：快速的棕色狐
 log = structlog.get_logger()
 
 
-class _Descriptors(NamedTuple):
-    file: int
-    artifact: int
-    stream: int
-
-
-def main() -> None:
-    """Serve until the service closes the stream or dies."""
-    control, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
-    die_with_parent(parent)
+def main(arguments: list[str]) -> None:
+    """Serve until the service closes the stream or dies; the one argument is the stream's descriptor."""
+    control = socket.socket(fileno=int(arguments[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging()
     counter = load_counter()
     warm_up(counter)
     gc.freeze()
-    is_landlocked = landlock_version() > 0
-    if not is_landlocked:
-        log.warning("parsers.no_landlock", details="This kernel has no Landlock: parsers run under limits alone.")
-    control.sendall(frame(ZygoteReady(is_landlocked=is_landlocked)))
+    control.sendall(frame(ZygoteReady(is_landlocked=landlock_version() > 0)))
     Zygote(control, counter).run()
 
 
@@ -86,10 +78,14 @@ def warm_up(counter: TokenCounter) -> None:
     for name in set(encodings.aliases.aliases.values()):
         with suppress(LookupError):  # codecs of other systems
             codecs.lookup(name)
+    parts = []
     for encoding in ("utf-8", "gb18030"):
         with tempfile.TemporaryFile() as sample:
             sample.write("".join(_WARM_UP).encode(encoding) * 8)
-            build_artifact(parse(sample, "sample.md"), BytesIO(), counter)
+            out = BytesIO()
+            build_artifact(parse(sample, "sample.md"), out, counter)
+            parts.append(Artifact.from_buffer(out.getvalue()))
+    merge_artifacts(parts, BytesIO())
 
 
 class Zygote:
@@ -122,7 +118,7 @@ class Zygote:
 
     def _take_order(self) -> bool:
         """Read one order; False when the service is gone."""
-        head, descriptors, _, _ = socket.recv_fds(self._control, LENGTH_BYTES, _N_DESCRIPTORS, socket.MSG_WAITALL)
+        head, descriptors, _, _ = socket.recv_fds(self._control, LENGTH_BYTES, _MAX_DESCRIPTORS, socket.MSG_WAITALL)
         if len(head) < LENGTH_BYTES:
             return False
         n_bytes = int.from_bytes(head, "big")
@@ -133,7 +129,8 @@ class Zygote:
         if isinstance(order, KillTask):
             self._kill(order.task)
         else:
-            self._fork(order, _Descriptors(*descriptors))
+            *files, artifact, stream = descriptors
+            self._fork(order, Descriptors(tuple(files), artifact, stream))
         return True
 
     def _kill(self, task: int) -> None:
@@ -141,15 +138,15 @@ class Zygote:
             if its_task == task:  # not reaped yet, so the number is still its own
                 os.kill(child, signal.SIGKILL)
 
-    def _fork(self, task: ParseTask, descriptors: _Descriptors) -> None:
+    def _fork(self, task: ChildTask, its: Descriptors) -> None:
         zygote = os.getpid()
         child = os.fork()
         if not child:
             signal.set_wakeup_fd(-1)
             die_with_parent(zygote)
-            _close_all_but(descriptors)
-            run_child(task, descriptors, self._counter)
-        for descriptor in descriptors:
+            _close_all_but(its)
+            run_child(task, its, self._counter)
+        for descriptor in (*its.files, its.artifact, its.stream):
             os.close(descriptor)
         self._tasks[child] = task.task
 
@@ -167,48 +164,42 @@ class Zygote:
             self._control.sendall(frame(ended))
 
 
-def run_child(task: ParseTask, descriptors: _Descriptors, counter: TokenCounter) -> NoReturn:
-    """Give up all rights, parse, say how it ended, leave."""
-    stream = socket.socket(fileno=descriptors.stream)
+def run_child(task: ChildTask, own: Descriptors, counter: TokenCounter) -> NoReturn:
+    """Give up all rights, work, say how it ended, leave."""
+    os.nice(_NICENESS)
+    speaker = Speaker(task.task, socket.socket(fileno=own.stream))
+    reply: ParseDone | ParseFailed | None
     try:
-        set_limits(Limits(memory_bytes=task.memory_bytes, file_bytes=task.artifact_bytes, cpu_s=task.cpu_s))
+        set_limits(
+            Limits(
+                memory_bytes=task.memory_bytes,
+                file_bytes=task.artifact_bytes,
+                cpu_s=task.cpu_s,
+                n_files=_SPARE_DESCRIPTORS + 2 * len(own.files),  # a mapped file takes a second one
+            )
+        )
         forbid_everything()
-        reply: ParseDone | ParseFailed = _parse(task, descriptors, stream, counter)
+        if isinstance(task, MergeTask):
+            reply = merge_parts(task, own, speaker)
+        else:
+            reply = parse_file(task, own, speaker, counter)
     except Exception as error:  # noqa: BLE001 - the parser child is one of the three places that may
         reply = _failure(task, error)
-    with suppress(OSError):  # the service may be gone
-        stream.sendall(frame(reply))
+    if reply is not None:
+        with suppress(OSError):  # the service may be gone
+            speaker.say(reply)
     os._exit(0)
 
 
-def _close_all_but(kept: _Descriptors) -> None:
+def _close_all_but(kept: Descriptors) -> None:
     start = _FIRST_DESCRIPTOR
-    for descriptor in sorted(kept):
+    for descriptor in sorted((*kept.files, kept.artifact, kept.stream)):
         os.closerange(start, descriptor)
         start = descriptor + 1
     os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
-def _parse(task: ParseTask, descriptors: _Descriptors, stream: socket.socket, counter: TokenCounter) -> ParseDone:
-    last_sent = 0.0
-
-    def report(n_done: int, n_total: int, unit: str) -> None:
-        nonlocal last_sent
-        now = time.monotonic()
-        if now - last_sent >= PROGRESS_EVERY_S or n_done == n_total:
-            last_sent = now
-            known: Literal["pages", "bytes"] = "bytes" if unit == "bytes" else "pages"
-            stream.sendall(frame(ParseProgress(task=task.task, n_done=n_done, n_total=n_total, unit=known)))
-
-    with os.fdopen(descriptors.file, "rb") as file, os.fdopen(descriptors.artifact, "wb", _WRITE_BYTES) as artifact:
-        pages = parse(file, task.filename, max_pages=task.max_pages)
-        meta = build_artifact(pages, artifact, counter, on_progress=report)
-    return ParseDone(
-        task=task.task, n_pages=meta.n_pages, n_chars=meta.n_chars, n_tokens=meta.n_tokens, details=meta.details
-    )
-
-
-def _failure(task: ParseTask, error: Exception) -> ParseFailed:
+def _failure(task: ChildTask, error: Exception) -> ParseFailed:
     kind: DocumentErrorKind | None
     if isinstance(error, DocumentError):
         kind, details = error.kind, str(error)
@@ -230,7 +221,3 @@ def _place(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace is not None else ""
-
-
-if __name__ == "__main__":
-    main()

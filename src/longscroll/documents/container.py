@@ -32,7 +32,11 @@ class Section(NamedTuple):
 
 
 class ContainerWriter:
-    """Writes sections one after the other; nothing is ever sought or rewritten, so any stream will do."""
+    """Writes sections one after the other; nothing is ever sought or rewritten, so any stream will do.
+
+    A container's size is a multiple of ALIGNMENT and its places count from its own beginning, so several can stand one
+    after the other in one file: each is read from its slice, aligned when the first is.
+    """
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -73,7 +77,7 @@ class ContainerWriter:
 
 
 class SectionWriter:
-    """One open section of a ContainerWriter; a context manager."""
+    """One open section of a ContainerWriter; a context manager, for those that are written in one place."""
 
     def __init__(self, container: ContainerWriter, name: str, offset: int) -> None:
         self._container = container
@@ -88,11 +92,15 @@ class SectionWriter:
         self._size += len(data)
         self._crc = zlib.crc32(data, self._crc)
 
+    def close(self) -> None:
+        """End the section; the next one may be opened."""
+        self._container._close_section(self._name, Section(self._offset, self._size, self._crc))  # noqa: SLF001
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._container._close_section(self._name, Section(self._offset, self._size, self._crc))  # noqa: SLF001
+        self.close()
 
 
 class Container:
@@ -148,4 +156,6 @@ def _read_table(buffer: memoryview) -> dict[str, Section]:
     table = buffer[offset : offset + n_sections * _ENTRY.size]
     if len(table) != n_sections * _ENTRY.size or zlib.crc32(table) != table_crc:
         raise ArtifactError("The stored document is damaged: its table of sections does not match its checksum.")
-    return {name.rstrip(b"\0").decode(): Section(*place) for name, *place, _ in _ENTRY.iter_unpack(table)}
+    return {
+        name.rstrip(b"\0").decode(errors="replace"): Section(*place) for name, *place, _ in _ENTRY.iter_unpack(table)
+    }

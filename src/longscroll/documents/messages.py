@@ -1,6 +1,7 @@
 """The messages between the service and its parser processes: one struct each, msgpack with a length in front.
 
-The zygote has one stream pair with the service; each child has one of its own, whose end is the child's end.
+The zygote has one stream pair with the service; each child has one of its own, whose end is the child's end. It carries
+what the child says and, for a child that parses ranges, which comes next.
 """
 
 from __future__ import annotations
@@ -19,14 +20,45 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class ParseTask(Struct, frozen=True, kw_only=True, tag="parse"):
-    """Parse a file. Three descriptors travel with this message: the file, the artifact to write, the child's stream."""
+    """Parse a file. Three descriptors travel with this message: the file, the artifact to write, the child's stream.
 
-    task: int
+    A document with more pages than ``part_pages`` is not parsed at once: the child says ParseOpened and then parses one
+    ParseRange after another as they come over its stream, until it is ended.
+    """
+
+    task: int = 0
     filename: str
-    max_pages: int = 15000
+    max_pages: int = 15_000
+    part_pages: int = 400
     memory_bytes: int = 352 << 20  # private memory beyond what a child begins with
     artifact_bytes: int = 2 << 30
     cpu_s: int = 60
+
+
+class PartPlace(Struct, frozen=True, array_like=True):
+    """Where a part lies: in which of the files that travel with the message, from where, how many bytes."""
+
+    file: int
+    offset: int
+    size: int
+
+
+class MergeTask(Struct, frozen=True, kw_only=True, tag="merge"):
+    """Make one artifact of parts. The files that hold them travel with this message, then the artifact, the stream."""
+
+    task: int = 0
+    parts: tuple[PartPlace, ...]
+    memory_bytes: int = 352 << 20
+    artifact_bytes: int = 2 << 30
+    cpu_s: int = 60
+
+
+class ParseRange(Struct, frozen=True, kw_only=True, tag="range"):
+    """Parse the pages from ``start`` up to ``stop``, counted from 0, as a part."""
+
+    start: int
+    stop: int
+    cpu_s: int  # that this may take, of what the child may take in all
 
 
 class KillTask(Struct, frozen=True, kw_only=True, tag="kill"):
@@ -51,12 +83,32 @@ class ChildEnded(Struct, frozen=True, kw_only=True, tag="ended"):
 
 
 class ParseProgress(Struct, frozen=True, kw_only=True, tag="progress"):
-    """So much is done; ``n_total`` is known as soon as the file is open."""
+    """So much is done, of the file or of the range that was asked for."""
 
     task: int
     n_done: int
     n_total: int
     unit: Literal["pages", "bytes"]
+
+
+class ParseOpened(Struct, frozen=True, kw_only=True, tag="opened"):
+    """A long document is open and waits for a range; its first page could be read."""
+
+    task: int
+    n_pages: int
+
+
+class ParsePart(Struct, frozen=True, kw_only=True, tag="part"):
+    """A part of the document is whole in the artifact's file, a container of its own; the next begins where it ends.
+
+    With the last part, a range is done, or a file that is parsed from its beginning to its end in more than one part.
+    """
+
+    task: int
+    offset: int
+    size: int
+    n_done: int  # pages of the range, or bytes of the file, up to its end
+    is_last: bool = False
 
 
 class ParseDone(Struct, frozen=True, kw_only=True, tag="done"):
@@ -77,8 +129,9 @@ class ParseFailed(Struct, frozen=True, kw_only=True, tag="failed"):
     details: str
 
 
-ParserReply = ParseProgress | ParseDone | ParseFailed
-ZygoteOrder = ParseTask | KillTask
+ChildTask = ParseTask | MergeTask
+ParserReply = ParseOpened | ParseProgress | ParsePart | ParseDone | ParseFailed
+ZygoteOrder = ParseTask | MergeTask | KillTask
 ZygoteReply = ZygoteReady | ChildEnded
 
 

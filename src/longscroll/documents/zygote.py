@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -17,14 +18,16 @@ import msgspec
 
 from longscroll.documents.messages import (
     ChildEnded,
+    ChildTask,
     Frames,
     KillTask,
+    ParseRange,
     ParserReply,
-    ParseTask,
     ZygoteReady,
     ZygoteReply,
     frame,
 )
+from longscroll.documents.spawned import command
 
 _READ_BYTES = 1 << 16
 _READY_WITHIN_S = 60.0
@@ -54,6 +57,11 @@ class Child:
         self.ended: ChildEnded | None = None
         self._events: asyncio.Queue[ParserReply | ChildEnded | None] = asyncio.Queue()
 
+    def send(self, message: ParseRange) -> None:
+        """Tell the child what comes next; one that is gone says so by itself."""
+        with suppress(OSError):
+            self.stream.send(frame(message))
+
     async def next(self) -> ParserReply | ChildEnded:
         """Wait for the next message; ChildEnded is the last.
 
@@ -80,8 +88,8 @@ class Zygote:
         self._decoder = msgspec.msgpack.Decoder(ZygoteReply)
         self._child_decoder = msgspec.msgpack.Decoder(ParserReply)
         self._children: dict[int, Child] = {}
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.is_lost = False
+        self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._lost = asyncio.Event()
         asyncio.get_running_loop().add_reader(control.fileno(), self._hear)
 
     @classmethod
@@ -91,12 +99,8 @@ class Zygote:
         ours.setblocking(False)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # nothing is imported from the folder that the service was started in
-                "-m",
-                "longscroll.documents.child",
+                *command("longscroll.documents.child"),
                 str(theirs.fileno()),
-                str(os.getpid()),
                 stdin=DEVNULL,
                 stdout=DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -105,24 +109,46 @@ class Zygote:
             )
         return cls(process, ours)
 
-    async def begin(self, task: ParseTask, *, file: int, artifact: int) -> Child:
-        """Give a file and an artifact to a new child; both descriptors stay the caller's.
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the process is gone, or as good as gone."""
+        return self._lost.is_set()
+
+    async def until_ready(self) -> bool:
+        """Wait until everything is loaded; returns whether children are kept from all files.
 
         Raises:
-            ZygoteLost: there is none to take it. NoZygote: there never was.
+            NoZygote: it ended before, or takes for ever.
         """
         try:
             async with asyncio.timeout(_READY_WITHIN_S):
-                await asyncio.shield(self._ready)
+                return await asyncio.shield(self._ready)
         except TimeoutError as error:
             raise NoZygote from error
+
+    async def until_lost(self) -> None:
+        """Wait until the process is gone."""
+        await self._lost.wait()
+
+    async def begin(self, task: ChildTask, descriptors: Sequence[int]) -> Child:
+        """Give files to read and then one to write to a new child; the descriptors stay the caller's.
+
+        Raises:
+            ZygoteLost: there is none to take them. NoZygote: there never was.
+        """
+        await self.until_ready()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         child = Child(task.task, ours)
         self._children[task.task] = child
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear_child, child)
         with theirs:
-            self._send(frame(task), [file, artifact, theirs.fileno()])
+            self._send(frame(task), [*descriptors, theirs.fileno()])
         return child
 
     def kill(self, child: Child) -> None:
@@ -155,7 +181,7 @@ class Zygote:
         for body in self._frames.feed(data):
             reply = self._decoder.decode(body)
             if isinstance(reply, ZygoteReady):
-                self._ready.set_result(None)
+                self._ready.set_result(reply.is_landlocked)
             else:
                 self._children[reply.task].ended = reply
                 self._settle(self._children[reply.task])
@@ -185,7 +211,7 @@ class Zygote:
     def _lose(self) -> None:
         if self.is_lost:
             return
-        self.is_lost = True
+        self._lost.set()
         asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         if not self._ready.done():

@@ -12,16 +12,21 @@ import itertools
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 from msgspec import Struct
 
+from longscroll import late
 from longscroll.engines.base import Engine, EngineEvent, Prompt
 from longscroll.engines.upstream_errors import cut_stream, error_of_response, no_completion
 from longscroll.engines.upstream_probe import ProbeResult, probe, read_at_most
 from longscroll.engines.upstream_wire import AnswerStream, UpstreamKind, request_body
 from longscroll.errors import EngineFailed, EngineTimeout, ModelUnavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    aiohttp = late("aiohttp")  # a fifth of a second that a service without model servers has no use for
 
 __all__ = ["ProbeResult", "Upstream", "UpstreamKind", "UpstreamOptions", "probe"]
 

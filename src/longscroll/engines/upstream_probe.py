@@ -7,14 +7,19 @@ are cut silently).
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
+from longscroll import late
 from longscroll.engines.upstream_wire import UpstreamKind
 from longscroll.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    aiohttp = late("aiohttp")  # a fifth of a second that a service without model servers has no use for
 
 PROBE_TIMEOUT_S = 1.0
 MAX_LISTING_BYTES = 8 << 20

@@ -10,14 +10,16 @@ import ctypes
 import mmap
 import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from functools import cached_property
+from types import TracebackType
+from typing import BinaryIO, Self
 
 import numpy as np
 import pypdfium2.raw as pdfium
 
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.parsing.base import NO_TEXT, OriginRun, Page, PageQuality
-from longscroll.parsing.pdf_outline import one_line, place, read_outline
+from longscroll.parsing.pdf_outline import Bookmark, one_line, place, read_outline
 
 MAX_PAGES = 15_000
 _FIRST_ROOM = 1 << 15  # UTF-16 units; three to ten times a page
@@ -37,26 +39,69 @@ _LOCKED = {
 }
 
 
+_Read = tuple[str, tuple[OriginRun, ...], PageQuality]
+
+
 def parse_pdf(stream: BinaryIO, filename: str, *, max_pages: int = MAX_PAGES) -> Iterator[Page]:  # noqa: ARG001 - Parser
     """Yield the pages of a PDF. See ``Parser``; memory stays that of one page whatever the file's size."""
-    if stream.seek(0, 2) == 0:
-        raise DocumentError(DocumentErrorKind.BLANK, NO_TEXT)
-    # Never closed by hand: PDFium reads from the map as long as the array lives.
-    content = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
-    document = pdfium.FPDF_LoadMemDocument64(content.ctypes.data, content.size, None)
-    if not document:
-        raise _open_error(pdfium.FPDF_GetLastError())
-    try:
-        n_pages = pdfium.FPDF_GetPageCount(document)
-        if n_pages > max_pages:
-            raise DocumentError(
-                DocumentErrorKind.TOO_MANY_PAGES, f"This PDF has {n_pages} pages; at most {max_pages} can be read."
+    with PdfDocument(stream, max_pages=max_pages) as document:
+        yield from document.pages(range(document.n_pages))
+
+
+class PdfDocument:
+    """An open PDF whose pages can be read in any ranges, one after the other; a context manager.
+
+    Raises:
+        DocumentError: it cannot be opened, or has too many pages.
+    """
+
+    def __init__(self, stream: BinaryIO, *, max_pages: int = MAX_PAGES) -> None:
+        if stream.seek(0, 2) == 0:
+            raise DocumentError(DocumentErrorKind.BLANK, NO_TEXT)
+        # Never closed by hand: PDFium reads from the map as long as the array lives.
+        self._content = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+        self._document = pdfium.FPDF_LoadMemDocument64(self._content.ctypes.data, self._content.size, None)
+        if not self._document:
+            raise _open_error(pdfium.FPDF_GetLastError())
+        self._room = _Room()
+        self._kept: dict[int, _Read] = {}
+        self.n_pages: int = pdfium.FPDF_GetPageCount(self._document)
+        if not 1 <= self.n_pages <= max_pages:
+            self.close()
+            raise _number_error(self.n_pages, max_pages)
+
+    def read_ahead(self, index: int) -> None:
+        """Read the text of a page now; ``pages`` will use it. It is there long before a large outline is."""
+        self._kept[index] = _read_page(self._document, index, self._room)
+
+    def pages(self, chosen: range) -> Iterator[Page]:
+        """Yield the pages with these indexes; their progress is that through this range."""
+        for index in chosen:
+            kept = self._kept.pop(index, None)
+            text, origin, quality = kept or _read_page(self._document, index, self._room)
+            yield Page(
+                number=index + 1,
+                label=_label(self._document, index),
+                text=text,
+                headings=place(self._outline.get(index, ()), text),
+                origin=origin,
+                quality=quality,
+                progress=(index + 1 - chosen.start, len(chosen)),
             )
-        if n_pages < 1:
-            raise DocumentError(DocumentErrorKind.CORRUPT, "This PDF is damaged: it has no pages.")
-        yield from _pages(document, n_pages)
-    finally:
-        pdfium.FPDF_CloseDocument(document)
+
+    def close(self) -> None:
+        """Let go of the document; its pages cannot be read any more."""
+        pdfium.FPDF_CloseDocument(self._document)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @cached_property
+    def _outline(self) -> dict[int, list[Bookmark]]:
+        return read_outline(self._document, self.n_pages)
 
 
 def _open_error(code: int) -> DocumentError:
@@ -65,20 +110,12 @@ def _open_error(code: int) -> DocumentError:
     return DocumentError(DocumentErrorKind.CORRUPT, "This PDF is damaged and cannot be opened.")
 
 
-def _pages(document: pdfium.FPDF_DOCUMENT, n_pages: int) -> Iterator[Page]:
-    outline = read_outline(document)
-    room = _Room()
-    for index in range(n_pages):
-        text, origin, quality = _read_page(document, index, room)
-        yield Page(
-            number=index + 1,
-            label=_label(document, index),
-            text=text,
-            headings=place(outline.get(index, ()), text),
-            origin=origin,
-            quality=quality,
-            progress=(index + 1, n_pages),
-        )
+def _number_error(n_pages: int, max_pages: int) -> DocumentError:
+    if n_pages < 1:
+        return DocumentError(DocumentErrorKind.CORRUPT, "This PDF is damaged: it has no pages.")
+    return DocumentError(
+        DocumentErrorKind.TOO_MANY_PAGES, f"This PDF has {n_pages} pages; at most {max_pages} can be read."
+    )
 
 
 class _Room:
@@ -94,9 +131,7 @@ class _Room:
         return self._units
 
 
-def _read_page(
-    document: pdfium.FPDF_DOCUMENT, index: int, room: _Room
-) -> tuple[str, tuple[OriginRun, ...], PageQuality]:
+def _read_page(document: pdfium.FPDF_DOCUMENT, index: int, room: _Room) -> _Read:
     page = pdfium.FPDF_LoadPage(document, index)
     if not page:
         return "", (), "unreadable"

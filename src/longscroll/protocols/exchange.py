@@ -52,14 +52,15 @@ class Pieces(Struct, frozen=True, kw_only=True):
 class EventStream(Struct, frozen=True, kw_only=True):
     """A stream of server-sent events: ``render`` turns each event into whole frames, or into nothing.
 
-    Both callables are called in order on the event loop, ``fail`` at most once and last: it renders the error that
-    ended the stream after its first frame.
+    All are called on the event loop, ``render`` and ``fail`` in order, ``fail`` at most once and last: it renders the
+    error that ended the stream after its first frame. ``heartbeat`` renders the comment frame of a silence, when one is
+    due.
     """
 
     events: AsyncGenerator[ChatEvent, None]
     render: Callable[[ChatEvent], bytes]
     fail: Callable[[Exception], bytes]
-    heartbeat: bytes
+    heartbeat: Callable[[], bytes]
 
 
 Answer = Reply | Pieces | EventStream

@@ -19,6 +19,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     citations: CitationMode | None = None
     report: bool = False
+    partial: bool = False
 
 
 class FileCitation(Struct, frozen=True, kw_only=True):
@@ -44,8 +45,16 @@ class WireAnnotation(Struct, frozen=True, kw_only=True):
     file_citation: FileCitation
 
 
+class WireParsed(Struct, frozen=True, kw_only=True):
+    """How much of a document there was to read, while the rest was still being parsed."""
+
+    done: int
+    total: int | None
+    unit: str
+
+
 class WireSource(Struct, frozen=True, kw_only=True):
-    """One document of a report."""
+    """One document of a report; ``parsed`` only where it was not whole yet."""
 
     document: int
     file_id: str | None
@@ -54,10 +63,11 @@ class WireSource(Struct, frozen=True, kw_only=True):
     tokens_read: int
     pages: int | None
     unreadable_pages: tuple[int, ...]
+    parsed: WireParsed | UnsetType = UNSET
 
 
 class WireReport(Struct, frozen=True, kw_only=True):
-    """The ``longscroll`` object of a reply whose request asked for a report."""
+    """The ``longscroll`` object of a reply whose request asked for a report, or that read the beginning of a file."""
 
     plan: str
     plan_reason: str
@@ -70,13 +80,23 @@ class WireReport(Struct, frozen=True, kw_only=True):
     engine_usage: dict[str, int] | None
 
 
+class WireReadable(Struct, frozen=True, kw_only=True):
+    """The beginning of a file that a chat may be answered from already."""
+
+    done: int
+    tokens: int
+
+
 class WireProgress(Struct, frozen=True, kw_only=True):
-    """How far the parse of a file is."""
+    """How far the parse of a file is; ``rate`` in units a second. What is not known yet is null."""
 
     stage: str
     done: int
     total: int | None
     unit: str
+    rate: float | None = None
+    seconds_left: float | None = None
+    readable: WireReadable | None = None
 
 
 class FileExtension(Struct, frozen=True, kw_only=True):
@@ -111,6 +131,7 @@ def render_report(report: Report | None) -> WireReport | UnsetType:
                 tokens_read=source.n_tokens_read,
                 pages=source.n_pages,
                 unreadable_pages=source.unreadable_pages,
+                parsed=_render_parsed(source.parsed),
             )
             for source in report.sources
         ),
@@ -122,9 +143,26 @@ def render_progress(progress: Progress | None) -> FileExtension | UnsetType:
     """Return a file's ``longscroll`` object, or UNSET when nothing is known."""
     if progress is None:
         return UNSET
+    readable = progress.readable
     return FileExtension(
-        progress=WireProgress(stage=progress.stage, done=progress.n_done, total=progress.n_total, unit=progress.unit)
+        progress=WireProgress(
+            stage=progress.stage,
+            done=progress.n_done,
+            total=progress.n_total,
+            unit=progress.unit,
+            rate=None if progress.per_s is None else round(progress.per_s, 1),
+            seconds_left=None if progress.left_s is None else round(progress.left_s, 1),
+            readable=None if readable is None else WireReadable(done=readable.n_done, tokens=readable.n_tokens),
+        )
     )
+
+
+def _render_parsed(parsed: Progress | None) -> WireParsed | UnsetType:
+    """Return what there was to read, which may be less than what was parsed by then."""
+    if parsed is None:
+        return UNSET
+    n_done = 0 if parsed.readable is None else parsed.readable.n_done
+    return WireParsed(done=n_done, total=parsed.n_total, unit=parsed.unit)
 
 
 def _render_annotation(annotation: Annotation) -> WireAnnotation:

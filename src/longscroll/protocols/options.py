@@ -14,6 +14,7 @@ class ProtocolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     body_silence_s: float = 60.0  # how long the next piece of a body may take
     first_heartbeat_s: float = 10.0  # silence before a stream commits to status 200
     heartbeat_s: float = 15.0  # silence between later comment frames
+    send_silence_s: float = 300.0  # how long a client may take nothing of what waits to be sent
     legacy_null_string: bool = False  # compat: "null" instead of null in running chunks
     chatyuan_usage: bool = True  # native: report the usage of chatyuan models
     content_of_files: bool = True  # compat: GET /files/{id}/content returns the text

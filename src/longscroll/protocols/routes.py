@@ -45,6 +45,7 @@ class Services(Struct, frozen=True, kw_only=True):
     files: FileService
     catalog: ModelCatalog
     is_healthy: Callable[[], bool] = lambda: True  # False: questions would fail now
+    drain: Callable[[], None] = lambda: None  # begin nothing new of one's own
 
 
 class Status(Struct, frozen=True):

@@ -22,6 +22,8 @@ from longscroll.types import ChatEvent
 MEDIA_TYPE = b"text/event-stream;charset=UTF-8"
 
 _MAX_WAITING_FRAMES = 256
+_MAX_WAITING_BYTES = 1 << 16
+"""Of a source that never waits. With what the socket has not taken, it is all that a slow client holds."""
 
 Step = Coroutine[Any, Any, ChatEvent]
 """The wait for one event, which can be taken up and left as the loop would."""
@@ -80,6 +82,7 @@ class EventWriter:
         taken up. A cancellation meanwhile reaches the source as if it had been waiting all along.
         """
         waiting, render, send = self._waiting, self._stream.render, self._send
+        n_bytes = 0  # rendered without a wait in between, since much was sent
         while True:
             step: Step = events.asend(None)
             try:
@@ -107,9 +110,12 @@ class EventWriter:
             frame = render(event)
             if frame:
                 waiting.append(frame)
-            if len(waiting) >= _MAX_WAITING_FRAMES:
-                yield from self._flush()
-                yield
+            if len(waiting) > 1:
+                n_bytes += len(frame)
+                if len(waiting) >= _MAX_WAITING_FRAMES or n_bytes >= _MAX_WAITING_BYTES:
+                    yield from self._flush()
+                    n_bytes = 0
+                    yield
 
     async def _flush(self) -> None:
         """Send what is waiting. A ``send`` that is cancelled has sent nothing, so its frames wait on."""
@@ -159,7 +165,7 @@ class EventWriter:
     async def _beat(self) -> None:
         if not self._is_started:
             await self._send_head()
-        await self._send({"type": "http.response.body", "body": self._stream.heartbeat, "more_body": True})
+        await self._send({"type": "http.response.body", "body": self._stream.heartbeat(), "more_body": True})
         self._last_sent = self._loop.time()
         self._beating = None
 

@@ -7,7 +7,6 @@ a keeper there, which notices by itself that it ended. Runs on the event loop an
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from longscroll.documents.spawned import command
 from longscroll.engines.base import Prompt
 from longscroll.engines.extractive import Composition
 from longscroll.errors import (
@@ -34,7 +34,7 @@ from longscroll.reading.evidence import ReadingOptions
 from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, ReaderReply, ReaderTask, ReadTask
 from longscroll.reading.process import LENGTH, READY
 
-COMMAND = (sys.executable, "-m", "longscroll.reading.process")
+COMMAND = command("longscroll.reading.process")
 READY_WITHIN_S = 60.0
 N_EARLY_DEATHS = 2
 """A place whose readers died so often in a row before they were ready is failing; one death may be chance."""
@@ -55,7 +55,7 @@ class PoolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     n_readers: int = 1
     max_waiting: int = 64  # tasks waiting for a reader; one more is refused
     timeout_s: float = 60.0  # a task that takes longer loses its reader
-    grace_s: float = 0.1  # a task whose caller is gone may take so long before its reader is killed
+    grace_s: float = 0.05  # a task whose caller is gone may take so long before its reader is killed
     restart_pause_s: float = 1.0  # at a place that is failing; doubles up to half a minute
 
 

@@ -2,12 +2,11 @@
 
 Owns the process: its open documents, its loop, its death with its parent. Knows no HTTP, no database, no engine but the
 pure part of the embedded one. It speaks reading/messages.py as msgpack with a length in front, on standard input and
-output; the first frame is empty and says that it is ready. Run by ``python -m longscroll.reading.process``.
+output; the first frame is empty and says that it is ready. Run by ``documents.spawned``.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import struct
@@ -16,7 +15,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -34,7 +33,13 @@ READY = LENGTH.pack(0)
 MAX_OPEN = 1024
 """Artifacts kept mapped; a mapping costs address space, not memory."""
 MAX_INLINE_BYTES = 128 << 20
-_PR_SET_PDEATHSIG = 1
+
+
+class _Opened(NamedTuple):
+    """An artifact that is mapped, and which of the files that its path has named."""
+
+    artifact: Artifact
+    identity: tuple[int, ...]
 
 
 class Desk:
@@ -43,7 +48,7 @@ class Desk:
     def __init__(self, options: ReadingOptions, load: Callable[[], TokenCounter]) -> None:
         self._options = options
         self._load = load
-        self._open: OrderedDict[tuple[str, Path], Artifact] = OrderedDict()
+        self._open: OrderedDict[tuple[str, Path], _Opened] = OrderedDict()
         self._loaded: TokenCounter | None = None
         self._inline: InlineDocuments | None = None
 
@@ -91,22 +96,29 @@ class Desk:
         return self._mapped(source.workspace, Path(source.artifact), source.file_id or "")
 
     def _mapped(self, workspace: str, path: Path, file_id: str) -> Artifact:
-        """Map an artifact once; one whose file is gone is forgotten, so that deleting it frees its space."""
+        """Map an artifact once, and again when another has taken its place.
+
+        One whose file is gone is forgotten, so that deleting it frees its space.
+        """
         key = (workspace, path)
-        if not path.exists():
+        try:
+            found = path.stat()
+            identity = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+            if key not in self._open or self._open[key].identity != identity:
+                self._open.pop(key, None)
+                self._open[key] = _Opened(Artifact.open(path), identity)
+        except FileNotFoundError:
             self._open.pop(key, None)
-            raise FileGone(file_id)
-        if key not in self._open:
-            self._open[key] = Artifact.open(path)
-            if len(self._open) > MAX_OPEN:
-                self._open.popitem(last=False)
+            raise FileGone(file_id) from None
+        if len(self._open) > MAX_OPEN:
+            self._open.popitem(last=False)
         self._open.move_to_end(key)
-        return self._open[key]
+        return self._open[key].artifact
 
 
 def main(arguments: list[str]) -> None:
     """Serve tasks from standard input until it ends; the one argument is the options as JSON."""
-    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     options = msgspec.json.decode(arguments[0], type=ReadingOptions)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints goes to the log, never between two replies
@@ -145,14 +157,3 @@ def _read_frame(stream: BinaryIO) -> bytes | None:
     (size,) = LENGTH.unpack(head)
     data = stream.read(size)
     return data if len(data) == size else None
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process with its parent; elsewhere than on Linux the end of the input does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

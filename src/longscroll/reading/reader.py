@@ -49,6 +49,10 @@ class ReadingRequest(Struct, frozen=True, kw_only=True):
     n_budget_tokens: int | None = None
 
 
+class EvidenceFound(Struct, frozen=True):
+    """All that the answer needs of the documents is in memory; they may go."""
+
+
 class ReadingFinish(Struct, frozen=True, kw_only=True):
     """The end of an answer, and how it came about."""
 
@@ -70,8 +74,10 @@ class Reader:
 
     async def answer(
         self, request: ReadingRequest, engine: Engine
-    ) -> AsyncGenerator[Progress | Delta | ReadingFinish, None]:
-        """Answer a question: Progress while reading, Deltas, one ReadingFinish. Closing it stops engine and reader.
+    ) -> AsyncGenerator[Progress | EvidenceFound | Delta | ReadingFinish, None]:
+        """Answer a question: Progress while reading, EvidenceFound, Deltas, one ReadingFinish.
+
+        Closing it stops engine and reader.
 
         Raises:
             ConversationError: a document is gone. EngineError: the engine, or reading, failed.
@@ -86,6 +92,7 @@ class Reader:
             n_reserved = await _aside(lambda: self._n_reserved(request, engine.context_window), _n_said(request))
             read = await self._readers.read(self._task(request, engine, affinity, n_reserved))
             evidence, sources = read.evidence, _reports(request.sources, read)
+        yield EvidenceFound()
         is_quoting = engine.context_window is None
         n_shown = 0 if is_quoting else sum(len(passage.text) for passage in evidence.passages) + _n_said(request)
         prompt = await _aside(lambda: _prompt(request, evidence, affinity, is_quoting=is_quoting), n_shown)

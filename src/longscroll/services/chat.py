@@ -1,4 +1,4 @@
-"""Answer a chat: admit → resolve documents → read → meter. The only place that orders these.
+"""Answer a chat: admit → find its files → read → meter. The only place that orders these.
 
 Knows no wire format; hands documents to ``reading`` as sources and never opens one.
 """
@@ -6,30 +6,30 @@ Knows no wire format; hands documents to ``reading`` as sources and never opens 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from msgspec import Struct, structs
 
-from longscroll.documents.ingest import ARTIFACT, Failed, Ingest, Ready
-from longscroll.engines.base import EngineUsage
-from longscroll.errors import FileGone, FileNotParsed, FileUnreadable, InputTooLong, InvalidFile
+from longscroll.documents.ingest import Ingest
+from longscroll.engines.base import Engine, EngineUsage
+from longscroll.errors import FileGone, InputTooLong, InvalidFile
 from longscroll.reading.messages import Source
-from longscroll.reading.reader import Reader, ReadingFinish, ReadingRequest
+from longscroll.reading.reader import EvidenceFound, Reader, ReadingFinish, ReadingRequest
+from longscroll.services.attachments import Attachment, Attachments, Found
+from longscroll.services.in_use import FilesInUse, Use
 from longscroll.services.models import Model, ModelCatalog
 from longscroll.services.references import Conversation, FileReference, read_conversation
-from longscroll.storage.base import BlobStore, FileStore, blob_prefix
+from longscroll.storage.base import BlobStore, FileStore
 from longscroll.tokens import RunningCount, TokenCounter, count_chat
 from longscroll.types import (
     ChatEvent,
     ChatRequest,
     Delta,
-    File,
-    FileStatus,
     Finish,
     Message,
-    Progress,
     Report,
+    SourceReport,
     Usage,
 )
 
@@ -47,6 +47,15 @@ class ChatOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     inline_limit_tokens: int = 1_000_000
 
 
+class _Asked(Struct, frozen=True):
+    """One request, admitted and understood."""
+
+    request: ChatRequest
+    model: Model
+    engine: Engine
+    conversation: Conversation
+
+
 class ChatService:
     """Chats over files and text, for every surface and for the commands."""
 
@@ -60,12 +69,12 @@ class ChatService:
         reader: Reader,
         counter: TokenCounter,
         options: ChatOptions,
+        in_use: FilesInUse,
     ) -> None:
-        """Wire the rooms that a chat crosses; owns none of them."""
+        """Wire the rooms that a chat crosses; owns none of them. ``in_use`` is shared with who deletes files."""
         self._catalog = catalog
-        self._files = files
-        self._blobs = blobs
-        self._ingest = ingest
+        self._attachments = Attachments(files, blobs, ingest)
+        self._in_use = in_use
         self._reader = reader
         self._counter = counter
         self._options = options
@@ -73,38 +82,37 @@ class ChatService:
     async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Answer a request: Progress while it waits, Deltas, one Finish. Closing the iterator stops all work for it.
 
+        Files that must be waited for are found again afterwards. So is a beginning that is gone when it is to be read:
+        the whole document has taken its place.
+
         Raises:
             ModelNotFound, ModelUnavailable: nothing stands behind the name.
             ConversationError: a document cannot be read.
             EngineError: before the first Delta or after it.
         """
         model, engine = self._catalog.answering(request.model)
-        conversation = await self._understand(request.messages)
-        files = await self._find(request.workspace, conversation.file_ids)
-        async with aclosing(self._wait_until_parsed(files)) as waiting:
-            async for progress in waiting:
-                yield progress
-        n_input = await self._count_input(conversation, files)
-        sources = await self._sources(request.workspace, conversation, files)
-        running = RunningCount(self._counter)
-        reading = ReadingRequest(
-            workspace=request.workspace,
-            question=conversation.question,
-            history=conversation.history,
-            behavior=conversation.behavior,
-            sources=sources,
-            sampling=request.sampling,
-            citations=request.citations or model.citations,
-            model=model.served_name,
-        )
-        async with aclosing(self._reader.answer(reading, engine)) as events:
-            async for event in events:
-                if isinstance(event, Delta):
-                    yield structs.replace(event, n_input_tokens=n_input, n_output_tokens=running.add(event.text))
-                elif isinstance(event, ReadingFinish):
-                    yield self._finish(event, request, model, n_input=n_input, n_output=running.total())
-                else:
-                    yield event
+        asked = _Asked(request, model, engine, await self._understand(request.messages))
+        deadline = asyncio.get_running_loop().time() + self._options.parse_wait_s
+        can_retry, is_known = request.wants_partial, False
+        while True:
+            with self._in_use.use(request.workspace, asked.conversation.file_ids) as use:
+                try:
+                    found = await self._find(asked, is_known=is_known)
+                    if not found.pending:
+                        async with aclosing(self._read(asked, found.attachments, use)) as events:
+                            async for event in events:
+                                yield event
+                        return
+                except FileGone:
+                    if not can_retry or use.is_over:
+                        raise
+                    can_retry, is_known = False, True
+                    continue
+            is_known = True
+            waiting = self._attachments.wait(found.pending, wants_partial=request.wants_partial, deadline=deadline)
+            async with aclosing(waiting):
+                async for progress in waiting:
+                    yield progress
 
     async def _understand(self, messages: Sequence[Message]) -> Conversation:
         """Sort the messages; a long text is sorted in a thread, away from other requests."""
@@ -112,55 +120,55 @@ class ChatService:
             return read_conversation(messages, count=self._counter.count)
         return await asyncio.to_thread(read_conversation, messages, count=self._counter.count)
 
-    async def _find(self, workspace: str, file_ids: Sequence[str]) -> dict[str, File]:
-        files = await self._files.get_many(workspace, file_ids)
-        for file_id in file_ids:
-            if file_id not in files:
-                raise InvalidFile(file_id)
-            kind = files[file_id].error_kind
-            if kind is not None:
-                raise FileUnreadable(file_id, kind)
-        return files
+    async def _find(self, asked: _Asked, *, is_known: bool) -> Found:
+        """Find the files of a conversation; one that was there before, ``is_known``, and is missing now is gone."""
+        request = asked.request
+        try:
+            return await self._attachments.find(
+                request.workspace, asked.conversation.file_ids, wants_partial=request.wants_partial
+            )
+        except InvalidFile as error:
+            if is_known:
+                raise FileGone(error.file_id) from error
+            raise
 
-    async def _wait_until_parsed(self, files: dict[str, File]) -> AsyncGenerator[Progress, None]:
-        """Yield progress until every file is processed; puts the processed rows into ``files``."""
-        pending = [file for file in files.values() if file.status != FileStatus.PROCESSED]
-        if not pending:
-            return
-        if self._options.parse_wait_s <= 0:
-            raise FileNotParsed(pending[0].id)
-        deadline = asyncio.get_running_loop().time() + self._options.parse_wait_s
-        for file in pending:
-            async with aclosing(self._wait_for(file, deadline)) as waiting:
-                async for progress in waiting:
-                    yield progress
-            parsed = await self._files.get(file.workspace, file.id)
-            if parsed is None:
-                raise FileGone(file.id)
-            files[file.id] = parsed
+    async def _read(
+        self, asked: _Asked, attachments: Mapping[str, Attachment], use: Use
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Answer from files that can be read; ``use`` ends when they are no longer needed."""
+        request, conversation = asked.request, asked.conversation
+        n_input = await self._count_input(conversation, attachments)
+        running = RunningCount(self._counter)
+        reading = ReadingRequest(
+            workspace=request.workspace,
+            question=conversation.question,
+            history=conversation.history,
+            behavior=conversation.behavior,
+            sources=_sources(request.workspace, conversation, attachments),
+            sampling=request.sampling,
+            citations=request.citations or asked.model.citations,
+            model=asked.model.served_name,
+        )
+        async with aclosing(self._reader.answer(reading, asked.engine)) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    yield structs.replace(event, n_input_tokens=n_input, n_output_tokens=running.add(event.text))
+                elif isinstance(event, ReadingFinish):
+                    finish = structs.replace(event, sources=_with_parsed(event.sources, attachments))
+                    yield self._finish(finish, asked, n_input=n_input, n_output=await _total(running))
+                elif isinstance(event, EvidenceFound):
+                    use.end()
+                else:
+                    yield event
 
-    async def _wait_for(self, file: File, deadline: float) -> AsyncGenerator[Progress, None]:
-        async with aclosing(self._ingest.watch(file.workspace, file.id)) as watching:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        event = await anext(watching)
-                except TimeoutError:
-                    raise FileNotParsed(file.id) from None
-                if isinstance(event, Ready):
-                    return
-                if isinstance(event, Failed):
-                    raise FileGone(file.id) if event.kind is None else FileUnreadable(file.id, event.kind)
-                yield event
-
-    async def _count_input(self, conversation: Conversation, files: dict[str, File]) -> int:
+    async def _count_input(self, conversation: Conversation, attachments: Mapping[str, Attachment]) -> int:
         """Count the request as ChatML with every reference replaced by its document (PROTOCOL.md §6.5)."""
         counted: list[tuple[str, int]] = []
         for part in conversation.parts:
             n_text = await self._count(part.text)
             if part.role == "system" and n_text > self._options.inline_limit_tokens:
                 raise InputTooLong(f"Range of input length should be [1, {self._options.inline_limit_tokens}]")
-            counted.append((part.role, n_text + sum(files[file_id].n_tokens or 0 for file_id in part.file_ids)))
+            counted.append((part.role, n_text + sum(attachments[file_id].n_tokens for file_id in part.file_ids)))
         n_input = count_chat(self._counter, counted)
         if n_input > MAX_TOTAL_TOKENS:
             raise InputTooLong(f"Total message token length exceed model limit ({MAX_TOTAL_TOKENS} tokens).")
@@ -171,31 +179,8 @@ class ChatService:
             return self._counter.count(text)
         return await asyncio.to_thread(self._counter.count, text)
 
-    async def _sources(self, workspace: str, conversation: Conversation, files: dict[str, File]) -> tuple[Source, ...]:
-        sources = []
-        for position, document in enumerate(conversation.documents):
-            if isinstance(document, FileReference):
-                sources.append(await self._file_source(files[document.file_id], position))
-            else:
-                sources.append(Source(document=position, workspace=workspace, inline=document.text))
-        return tuple(sources)
-
-    async def _file_source(self, file: File, position: int) -> Source:
-        path = await self._blobs.local_path(blob_prefix(file.workspace, file.id) + ARTIFACT)
-        if path is None:
-            raise FileGone(file.id)
-        return Source(
-            document=position,
-            workspace=file.workspace,
-            file_id=file.id,
-            filename=file.filename,
-            artifact=str(path),
-            n_tokens=file.n_tokens,
-        )
-
-    def _finish(
-        self, reading: ReadingFinish, request: ChatRequest, model: Model, *, n_input: int, n_output: int
-    ) -> Finish:
+    def _finish(self, reading: ReadingFinish, asked: _Asked, *, n_input: int, n_output: int) -> Finish:
+        request, model = asked.request, asked.model
         engine_usage = reading.engine_usage
         usage = Usage(
             n_input_tokens=n_input,
@@ -204,9 +189,44 @@ class ChatService:
             n_cached_tokens=engine_usage.n_cached_tokens if engine_usage else 0,
             is_estimated=not self._counter.is_exact,
         )
-        report = _report(reading, model) if request.wants_report else None
+        is_partial = any(source.parsed is not None for source in reading.sources)
+        report = _report(reading, model) if request.wants_report or is_partial else None
         served = model.served_name if model.is_substitute else request.model
         return Finish(reason=reading.reason, usage=usage, model_served=served, report=report)
+
+
+async def _total(running: RunningCount) -> int:
+    """Count an answer to its end; one without a word's end in it, such as coded bytes, in a thread."""
+    return running.total() if running.n_open_chars <= _ON_LOOP_CHARS else await asyncio.to_thread(running.total)
+
+
+def _sources(workspace: str, conversation: Conversation, attachments: Mapping[str, Attachment]) -> tuple[Source, ...]:
+    return tuple(
+        _file_source(attachments[document.file_id], position)
+        if isinstance(document, FileReference)
+        else Source(document=position, workspace=workspace, inline=document.text)
+        for position, document in enumerate(conversation.documents)
+    )
+
+
+def _file_source(attachment: Attachment, position: int) -> Source:
+    file = attachment.file
+    return Source(
+        document=position,
+        workspace=file.workspace,
+        file_id=file.id,
+        filename=file.filename,
+        artifact=str(attachment.artifact),
+        n_tokens=attachment.n_tokens,
+    )
+
+
+def _with_parsed(sources: Sequence[SourceReport], attachments: Mapping[str, Attachment]) -> tuple[SourceReport, ...]:
+    """Say of each file that was not whole how much of it there was."""
+    return tuple(
+        structs.replace(source, parsed=attachments[source.file_id].parsed) if source.file_id else source
+        for source in sources
+    )
 
 
 def _report(reading: ReadingFinish, model: Model) -> Report:

@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from longscroll.documents.artifact import Artifact
+from longscroll.documents.claimed import to_the_end
 from longscroll.documents.ingest import ARTIFACT, BYTES, Ingest
 from longscroll.errors import (
     FileNotFound,
@@ -25,8 +26,11 @@ from longscroll.errors import (
     QuotaExceeded,
     UploadTooLarge,
 )
+from longscroll.services.deletion import Deletions
+from longscroll.services.in_use import FilesInUse
 from longscroll.storage.base import BlobStore, FileFilter, FileStore, blob_prefix
 from longscroll.storage.space import needing_space
+from longscroll.telemetry import Moment, reached
 from longscroll.types import File, FileStatus, Progress
 
 _BLOCK_BYTES = 1 << 20
@@ -78,6 +82,7 @@ class Upload:
         """
         await self._flush()
         self._file.close()
+        reached(Moment.UPLOAD_STAGED)
         return await self._service.store(
             self._path,
             File(
@@ -117,14 +122,23 @@ class FileService:
     """The use cases of files, for every surface and for the commands."""
 
     def __init__(
-        self, files: FileStore, blobs: BlobStore, ingest: Ingest, options: FileOptions, *, now: Callable[[], datetime]
+        self,
+        files: FileStore,
+        blobs: BlobStore,
+        ingest: Ingest,
+        options: FileOptions,
+        *,
+        now: Callable[[], datetime],
+        in_use: FilesInUse,
     ) -> None:
+        """Wire the rooms that a file crosses; ``in_use`` is shared with who reads files."""
         self.files = files
         self.blobs = blobs
         self.options = options
         self.now = now
         self.threads = ThreadPoolExecutor(4, thread_name_prefix="upload")
         self._ingest = ingest
+        self._deletions = Deletions(files, blobs, ingest, in_use)
 
     async def begin(self, workspace: str, *, with_md5: bool = False) -> Upload:
         """Begin an upload.
@@ -138,10 +152,7 @@ class FileService:
     async def store(self, staged: Path, file: File) -> File:
         """Keep a staged upload as ``file`` and queue it for ingestion; called by ``Upload.commit``."""
         await self._check_quota(file.workspace, size_bytes=file.size_bytes)
-        await self.blobs.adopt(staged, blob_prefix(file.workspace, file.id) + BYTES)
-        stored = await self.files.add(file)
-        self._ingest.notify()
-        return stored
+        return await to_the_end(self._store(staged, file))
 
     async def get(self, workspace: str, file_id: str) -> File:
         """Return a file of the workspace.
@@ -167,13 +178,13 @@ class FileService:
     async def delete(self, workspace: str, file_id: str) -> None:
         """Delete a file: invisible at once, its bytes and all that was made of them gone when it returns.
 
+        Chats that have found it get to read it first, for a moment. Goes on to its end when it is canceled.
+
         Raises:
             FileNotFound: there is none of that id, or it is another workspace's.
+            StorageFull, Overloaded: it is invisible, but not all of it is gone yet; that is tried again until it is.
         """
-        if not await self.files.mark_deleting(workspace, file_id):
-            raise FileNotFound(file_id)
-        await self._ingest.cancel(workspace, file_id)
-        await self._erase(workspace, file_id)
+        await to_the_end(self._deletions.delete(workspace, file_id))
 
     async def content(self, workspace: str, file_id: str) -> AsyncGenerator[bytes, None]:
         """Stream the text of a processed file, UTF-8.
@@ -191,27 +202,33 @@ class FileService:
         path = await self.blobs.local_path(blob_prefix(workspace, file_id) + ARTIFACT)
         if path is None:
             raise FileNotFound(file_id)
-        return _stream_text(await asyncio.to_thread(Artifact.open, path))
+        try:
+            artifact = await asyncio.to_thread(Artifact.open, path)
+        except FileNotFoundError as error:  # deleted in this moment
+            raise FileNotFound(file_id) from error
+        return _stream_text(artifact)
 
-    def progress(self, workspace: str, file_id: str) -> Progress | None:
-        """Return how far the parse of a file is, when it is under way in this process."""
-        return self._ingest.progress(workspace, file_id)
+    def progress(self, file: File) -> Progress | None:
+        """Return how far the parse of a file is, whichever process is at it; None when it is over or not begun."""
+        if file.status != FileStatus.UPLOADED:
+            return None
+        return self._ingest.progress(file.workspace, file.id) or file.progress
 
     async def recover(self) -> None:
-        """Finish what a crash left: deletions that were begun, uploads whose row was never written."""
-        for file in await self.files.being_deleted():
-            await self._erase(file.workspace, file.id)
-        for workspace, file_id in {tuple(name.split("/")[1:4:2]) for name in await self.blobs.list_names("w/")}:
-            if await self.files.get(workspace, file_id) is None:
-                await self.blobs.delete_prefix(blob_prefix(workspace, file_id))
+        """Finish what a crash left, before the first request; see ``Deletions.recover``."""
+        await self._deletions.recover()
 
     def close(self) -> None:
-        """Stop the upload threads."""
+        """Stop the upload threads; what could not be deleted yet is left to the next start."""
+        self._deletions.stop()
         self.threads.shutdown()
 
-    async def _erase(self, workspace: str, file_id: str) -> None:
-        await self.blobs.delete_prefix(blob_prefix(workspace, file_id))
-        await self.files.remove(workspace, file_id)
+    async def _store(self, staged: Path, file: File) -> File:
+        await self.blobs.adopt(staged, blob_prefix(file.workspace, file.id) + BYTES)
+        reached(Moment.UPLOAD_ADOPTED)
+        stored = await self.files.add(file)
+        self._ingest.notify()
+        return stored
 
     async def _check_quota(self, workspace: str, *, size_bytes: int) -> None:
         n_files, n_bytes = await self.files.totals(workspace)

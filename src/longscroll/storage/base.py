@@ -8,7 +8,7 @@ housekeeping uses. Methods are safe on the event loop: implementations do their 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from longscroll.errors import DocumentErrorKind
-from longscroll.types import File, FileStatus
+from longscroll.types import File, FileStatus, Progress
 
 
 class FileFilter(Struct, frozen=True, kw_only=True):
@@ -93,8 +93,15 @@ class FileStore(Protocol):
     async def totals(self, workspace: str) -> tuple[int, int]:
         """Return the count and the bytes of the workspace's files, those being deleted left out."""
 
+    async def workspaces(self) -> list[str]:
+        """Return in order the workspaces that have files."""
+
     async def mark_deleting(self, workspace: str, file_id: str) -> bool:
-        """Make a file invisible, durably; False when there is none. The first caller gets True."""
+        """Make a file invisible, durably; False when there is none. The first caller gets True.
+
+        Who has a claim on it keeps the lease, so that ``is_claimed`` tells when they have let go; they find out when
+        they ``renew`` or ``publish``.
+        """
 
     async def remove(self, workspace: str, file_id: str) -> None:
         """Remove the row of a file marked as deleting; its blobs are gone by then."""
@@ -103,16 +110,37 @@ class FileStore(Protocol):
         """Return what a crash left between ``mark_deleting`` and ``remove``, over all workspaces."""
 
     async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
-        """Take an ``uploaded`` file whose lease is free or past, small files first; None when there is none."""
+        """Take an ``uploaded`` file whose lease is free or past; None when there is none.
 
-    async def renew(self, claim: Claim, *, now: datetime, lease_s: float) -> bool:
-        """Prolong a claim; False when it is lost (deleted, or claimed by another)."""
+        The workspace with the fewest claimed files comes first, within it small files, then early ones.
+        """
+
+    async def renew(self, claim: Claim, *, now: datetime, lease_s: float, progress: Progress | None = None) -> bool:
+        """Prolong a claim and say how far it is; False when it is lost (deleted, forfeited, or claimed by another).
+
+        Without a ``progress`` the last one stays.
+        """
 
     async def publish(self, claim: Claim, outcome: Outcome) -> bool:
-        """Write the final state if the claim's fence still holds; durable when it returns True."""
+        """Write the final state if the claim's fence still holds; durable when it returns True. Ends its progress."""
 
     async def release(self, claim: Claim) -> None:
-        """Give a claim back untouched (its attempt does not count), as a draining process does."""
+        """Give a claim back untouched (its attempt does not count), as a draining process does; ends its progress.
+
+        Also lets go of a file that is being deleted. Nothing happens when the claim is lost.
+        """
+
+    async def is_claimed(self, workspace: str, file_id: str, *, now: datetime) -> bool:
+        """Whether somebody has a lease on a file, visible or being deleted."""
+
+    async def owners(self) -> set[str]:
+        """Return all who have a lease, past ones too."""
+
+    async def forfeit(self, owners: Collection[str]) -> int:
+        """End the leases of owners that are known to be dead; their attempts count. Returns how many there were."""
+
+    async def requeue(self, workspace: str, file_id: str) -> bool:
+        """Make a processed or failed file ``uploaded`` again, its attempts forgotten; False when there is none."""
 
 
 class KeyStore(Protocol):
@@ -141,6 +169,9 @@ class BlobStore(Protocol):
     def staging_path(self) -> Path:
         """Return a fresh path on local disk to write into before ``adopt``; what is never adopted is swept at start."""
 
+    async def sweep_staging(self) -> None:
+        """Remove what dead processes left staged; what living ones stage stays."""
+
     async def adopt(self, staged: Path, name: str) -> None:
         """Make a staged file the blob ``name``, durably (fsync of file and folder); the staged path is gone then.
 
@@ -165,6 +196,18 @@ class BlobStore(Protocol):
 
     async def list_names(self, prefix: str) -> Sequence[str]:
         """Return in order the names under the prefix of a file, a workspace (``w/<workspace>/``) or all (``w/``)."""
+
+
+class Presence(Protocol):
+    """Tells the living processes of a store from the dead, sooner than a lease ends where that can be known.
+
+    A process is present from ``start`` until it stops or dies, under a name that no other process ever has.
+    """
+
+    owner: str  # this process
+
+    async def dead(self, owners: Collection[str]) -> set[str]:
+        """Return those of the owners that are known to be dead; one that cannot be told is not among them."""
 
 
 def blob_prefix(workspace: str, file_id: str) -> str:

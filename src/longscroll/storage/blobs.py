@@ -21,9 +21,10 @@ from typing import Self, TypeVar
 import obstore
 from obstore.store import LocalStore
 
-from longscroll.storage.lock import FolderLock
+from longscroll.storage.lock import LOCK_NAME, FolderLock, is_held
 from longscroll.storage.names import check_deletable, check_listable, check_name
 from longscroll.storage.space import needing_space
+from longscroll.telemetry import Moment, reached
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class LocalBlobs:
 
     async def close(self) -> None:
         """Drop what is staged and stop the threads."""
-        await self._in_thread(self._drop_staging, self._staging)
+        await self._in_thread(self._drop_staging)
         await asyncio.to_thread(self._threads.shutdown)
 
     async def __aenter__(self) -> Self:
@@ -71,6 +72,10 @@ class LocalBlobs:
     def staging_path(self) -> Path:
         """Return a fresh path beside the blobs; see ``BlobStore.staging_path``."""
         return self._staging.folder / secrets.token_hex(16)
+
+    async def sweep_staging(self) -> None:
+        """Remove the staging folders that nobody holds; see ``BlobStore.sweep_staging``."""
+        await self._in_thread(self._sweep_staging)
 
     async def adopt(self, staged: Path, name: str) -> None:
         """Rename a staged file into place, durably; see ``BlobStore.adopt``.
@@ -109,37 +114,41 @@ class LocalBlobs:
         return path if path.is_file() else None
 
     def _open(self) -> None:
+        self._sweep_staging()
         with needing_space("store the file"):
             with self._folders.turn():
-                self._sweep_staging()
                 self._staging.acquire()
             self._store = LocalStore(self._root)
 
     def _sweep_staging(self) -> None:
-        for folder in (self._root / STAGING).iterdir():
-            neighbor = FolderLock(folder)
-            if folder.is_dir() and neighbor.try_acquire():
-                self._drop_staging(neighbor)
+        with needing_space("store the file"), self._folders.turn():
+            for folder in (self._root / STAGING).iterdir():
+                if folder.is_dir() and not is_held(folder / LOCK_NAME):
+                    shutil.rmtree(folder, ignore_errors=True)
 
-    def _drop_staging(self, staging: FolderLock) -> None:
-        shutil.rmtree(staging.folder, ignore_errors=True)
-        staging.release()
+    def _drop_staging(self) -> None:
+        shutil.rmtree(self._staging.folder, ignore_errors=True)
+        self._staging.release()
 
     def _adopt(self, staged: Path, name: str) -> None:
         target = self._root / name
         with needing_space("store the file"):
             self._force_to_disk(staged)
+            reached(Moment.BLOB_FORCED)
             with self._folders.turn():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 staged.replace(target)
+            reached(Moment.BLOB_RENAMED)
             for folder in (target.parent, *self._folders_above(target.parent)):
                 with suppress(FileNotFoundError):  # deleted again already
                     self._force_to_disk(folder)
 
     def _delete(self, prefix: str) -> None:
         while names := self._names(prefix):
-            with suppress(FileNotFoundError):  # another deletion of the same file was quicker
-                obstore.delete(self._store, names)
+            for name in names:
+                with suppress(FileNotFoundError):  # another deletion of the same file was quicker
+                    obstore.delete(self._store, name)
+                reached(Moment.BLOB_DELETED)
         with self._folders.turn():
             survivor = self._prune(self._root / prefix)
         with suppress(FileNotFoundError):  # pruned in the next turn

@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from longscroll.errors import Overloaded, StorageFull
+from longscroll.telemetry import Moment, reached
 
 T = TypeVar("T")
 
-MAX_SCRUBS_IN_A_ROW = 20
+SCRUB_PAUSE_S = 0.01  # before a scrub that somebody stood in the way of is tried again; doubles
+MAX_SCRUB_PAUSE_S = 0.5
 
 
 class Backend(Protocol):
@@ -33,6 +35,9 @@ class Backend(Protocol):
 
     def scrub(self) -> bool:
         """Wipe what was deleted; False to be asked again."""
+
+    def spend_reserve(self) -> None:
+        """Make a little room on a full disk, where some was kept for that."""
 
     def close(self) -> None:
         """Close every connection."""
@@ -74,24 +79,25 @@ class Connections:
         self._waiting: deque[_Write[Any]] = deque()
         self._n_reading = 0
         self._is_scrub_due = False
+        self._scrubbing: asyncio.Task[None] | None = None
 
-    async def write(self, work: Callable[[sa.Connection], T]) -> T:
+    async def write(self, work: Callable[[sa.Connection], T], *, makes_room: bool = False) -> T:
         """Run ``work`` in the writing thread and return its result once it is durable.
 
-        A write that was asked for is carried out even when its caller is canceled.
+        A write that was asked for is carried out even when its caller is canceled. One that ``makes_room`` may use what
+        the disk holds in reserve.
 
         Raises:
             Overloaded: too many writes wait, or another process held the database for too long.
             StorageFull: no space is left; nothing was written.
         """
-        if len(self._waiting) >= self._options.max_waiting_writes:
-            raise Overloaded("Too many writes wait for the database; ask again later.")
-        write = _Write(work)
-        self._waiting.append(write)
-        self._writer.submit(self._commit_group)
-        if await _uncanceled(write.is_committed):
-            return write.result
-        return await _uncanceled(self._writer.submit(self._commit_alone, work))
+        try:
+            return await self._write(work)
+        except StorageFull:
+            if not makes_room:
+                raise
+            await _uncanceled(self._writer.submit(self._backend.spend_reserve))
+            return await self._write(work)
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Run ``query`` on a snapshot in a reading thread.
@@ -108,14 +114,39 @@ class Connections:
             self._n_reading -= 1
 
     def scrub_soon(self) -> None:
-        """Wipe what was deleted as soon as the writes before are done; many calls are one."""
-        if not self._is_scrub_due:
-            self._is_scrub_due = True
-            self._writer.submit(self._scrub, MAX_SCRUBS_IN_A_ROW)
+        """Wipe what was deleted when the writes before are done, and try until it is; many calls are one."""
+        self._is_scrub_due = True
+        if self._scrubbing is None or self._scrubbing.done():
+            self._scrubbing = asyncio.create_task(self._scrub(self._begin_scrub()))
 
     async def close(self) -> None:
         """Finish what waits, then close; a later call of any method raises RuntimeError."""
+        if self._scrubbing is not None and not self._scrubbing.done():
+            self._scrubbing.cancel()
+            await asyncio.wait([self._scrubbing])
+            self._begin_scrub()  # the last try
         await asyncio.to_thread(self._close)
+
+    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        if len(self._waiting) >= self._options.max_waiting_writes:
+            raise Overloaded("Too many writes wait for the database; ask again later.")
+        write = _Write(work)
+        self._waiting.append(write)
+        self._writer.submit(self._commit_group)
+        if await _uncanceled(write.is_committed):
+            return write.result
+        return await _uncanceled(self._writer.submit(self._commit_alone, work))
+
+    def _begin_scrub(self) -> Future[bool]:
+        self._is_scrub_due = False
+        return self._writer.submit(self._backend.scrub)
+
+    async def _scrub(self, attempt: Future[bool]) -> None:
+        pause_s = SCRUB_PAUSE_S
+        while not await _uncanceled(attempt) or self._is_scrub_due:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_SCRUB_PAUSE_S)
+            attempt = self._begin_scrub()
 
     def _close(self) -> None:
         self._writer.shutdown()
@@ -142,19 +173,17 @@ class Connections:
         with self._backend.writing() as connection:
             for write in group:
                 write.result = write.work(connection)
+            reached(Moment.ROW_WRITTEN)
+        reached(Moment.ROW_COMMITTED)
 
     def _commit_alone(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._backend.writing() as connection:
-            return work(connection)
+        write = _Write(work)
+        self._commit([write])
+        return write.result
 
     def _query(self, query: Callable[[sa.Connection], T]) -> T:
         with self._backend.reading() as connection:
             return query(connection)
-
-    def _scrub(self, n_tries: int) -> None:
-        self._is_scrub_due = False
-        if not self._backend.scrub() and n_tries > 1:
-            self._writer.submit(self._scrub, n_tries - 1)
 
 
 async def _uncanceled(future: Future[T]) -> T:

@@ -52,6 +52,7 @@ class Database:
         self._connections = Connections(self.backend, self._options.connections)
         self.files = SqlFiles(self._connections)
         self.keys = SqlKeys(self._connections)
+        self._connections.scrub_soon()  # a process may have died between a deletion and its scrub
 
     async def close(self) -> None:
         """Finish the writes that wait, then close; nothing happens when it is not open."""
@@ -76,7 +77,6 @@ class Database:
         try:
             with backend.writing() as connection:
                 migrate(connection)
-            backend.scrub()
             is_ready = True
         finally:
             if not is_ready:

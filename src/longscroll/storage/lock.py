@@ -1,12 +1,13 @@
-"""A lock on a folder that ends with its process, however that ends.
+"""Locks that end with their process, however that ends.
 
-Owns the lock file and the words for who holds it. Knows nothing of what else stands in the folder.
+Owns the lock file of a folder and the words for who holds it. Knows nothing of what else stands in the folder.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Self
 from longscroll.errors import StartupError
 
 LOCK_NAME = "lock"
+DOOR_PAUSE_S = 0.0005
 
 
 class FolderLock:
@@ -44,9 +46,7 @@ class FolderLock:
     def try_acquire(self) -> bool:
         """Take the lock if nobody holds it, and leave the process number for who comes next."""
         descriptor = self._open()
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(descriptor):
             os.close(descriptor)
             return False
         os.ftruncate(descriptor, 0)
@@ -80,3 +80,60 @@ class FolderLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+class Door:
+    """A file in which one process at a time may stand, to be the next at something else that is held.
+
+    Who comes out and wants in again finds it taken by who has waited: nobody is overtaken twice by a busy neighbor.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    @contextmanager
+    def standing(self, *, timeout_s: float) -> Iterator[None]:
+        """Stand in the door for one block; for one thread. Blocks it.
+
+        Raises:
+            TimeoutError: a neighbor stood in it for too long.
+        """
+        until = time.monotonic() + timeout_s
+        while not _try_lock(self._descriptor):
+            if time.monotonic() >= until:
+                raise TimeoutError
+            time.sleep(DOOR_PAUSE_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the file, which stays."""
+        os.close(self._descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock on a file; nobody holds one that is not there.
+
+    Takes microseconds, needs no space on the disk, and neighbors may look at the same time.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

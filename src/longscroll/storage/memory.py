@@ -10,7 +10,8 @@ import asyncio
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -22,7 +23,9 @@ from msgspec.structs import asdict, replace
 
 from longscroll.storage.base import Claim, FileFilter, Key, Outcome
 from longscroll.storage.names import check_deletable, check_listable, check_name
-from longscroll.types import File, FileStatus
+from longscroll.types import File, FileStatus, Progress
+
+ENDED = (FileStatus.PROCESSED, FileStatus.ERROR)
 
 
 class _Row(Struct):
@@ -33,14 +36,18 @@ class _Row(Struct):
     lease_owner: str | None = None
     lease_until: datetime | None = None
 
+    def is_leased(self, now: datetime) -> bool:
+        return self.lease_until is not None and self.lease_until > now
+
     def is_free(self, now: datetime) -> bool:
-        return self.file.status == FileStatus.UPLOADED and (self.lease_until is None or self.lease_until <= now)
+        return self.file.status == FileStatus.UPLOADED and not self.is_leased(now)
 
-    def is_held_by(self, claim: Claim) -> bool:
-        return self.file.status == FileStatus.UPLOADED and self.fence == claim.fence and self.lease_owner == claim.owner
+    def belongs_to(self, claim: Claim) -> bool:
+        return self.fence == claim.fence and self.lease_owner == claim.owner
 
-    def end_lease(self, file: File) -> None:
-        self.file, self.lease_owner, self.lease_until = file, None, None
+    def end_lease(self, **changes: object) -> None:
+        self.file = replace(self.file, progress=None, **changes)
+        self.lease_owner = self.lease_until = None
 
 
 class MemoryFiles:
@@ -93,12 +100,16 @@ class MemoryFiles:
         found = self._visible(workspace)
         return len(found), sum(file.size_bytes for file in found)
 
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces with files; see ``FileStore.workspaces``."""
+        return sorted({workspace for workspace, _ in self._rows})
+
     async def mark_deleting(self, workspace: str, file_id: str) -> bool:
-        """Make a file invisible and end its claim; see ``FileStore.mark_deleting``."""
+        """Make a file invisible; see ``FileStore.mark_deleting``."""
         file = await self.get(workspace, file_id)
         if file is None:
             return False
-        self._rows[workspace, file_id].end_lease(replace(file, status=FileStatus.DELETING))
+        self._rows[workspace, file_id].file = replace(file, status=FileStatus.DELETING)
         return True
 
     async def remove(self, workspace: str, file_id: str) -> None:
@@ -113,22 +124,25 @@ class MemoryFiles:
         return [row.file for row in self._rows.values() if row.file.status == FileStatus.DELETING]
 
     async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
-        """Claim the smallest free file; see ``FileStore.claim``."""
+        """Claim the smallest free file of the workspace with the fewest leases; see ``FileStore.claim``."""
         free = [row for row in self._rows.values() if row.is_free(now)]
         if not free:
             return None
-        row = min(free, key=lambda row: (row.file.size_bytes, row.file.sequence))
+        n_leased = Counter(row.file.workspace for row in self._rows.values() if row.is_leased(now))
+        row = min(free, key=lambda row: (n_leased[row.file.workspace], row.file.size_bytes, row.file.sequence))
         row.fence += 1
-        row.file = replace(row.file, attempt=row.file.attempt + 1)
+        row.file = replace(row.file, attempt=row.file.attempt + 1, progress=None)
         row.lease_owner, row.lease_until = owner, now + timedelta(seconds=lease_s)
         return Claim(file=row.file, owner=owner, fence=row.fence, lease_until=row.lease_until)
 
-    async def renew(self, claim: Claim, *, now: datetime, lease_s: float) -> bool:
-        """Prolong a claim; see ``FileStore.renew``."""
+    async def renew(self, claim: Claim, *, now: datetime, lease_s: float, progress: Progress | None = None) -> bool:
+        """Prolong a claim; see ``FileStore.renew``. Without a progress the last one stays."""
         row = self._held(claim)
         if row is None:
             return False
         row.lease_until = now + timedelta(seconds=lease_s)
+        if progress is not None:
+            row.file = replace(row.file, progress=progress)
         return True
 
     async def publish(self, claim: Claim, outcome: Outcome) -> bool:
@@ -136,14 +150,38 @@ class MemoryFiles:
         row = self._held(claim)
         if row is None:
             return False
-        row.end_lease(replace(row.file, **asdict(outcome)))
+        row.end_lease(**asdict(outcome))
         return True
 
     async def release(self, claim: Claim) -> None:
         """Give a claim back, its attempt too; see ``FileStore.release``."""
-        row = self._held(claim)
-        if row is not None:
-            row.end_lease(replace(row.file, attempt=row.file.attempt - 1))
+        row = self._rows.get((claim.file.workspace, claim.file.id))
+        if row is not None and row.belongs_to(claim):
+            row.end_lease(attempt=row.file.attempt - 1)
+
+    async def is_claimed(self, workspace: str, file_id: str, *, now: datetime) -> bool:
+        """Look for a lease that holds; see ``FileStore.is_claimed``."""
+        row = self._rows.get((workspace, file_id))
+        return row is not None and row.is_leased(now)
+
+    async def owners(self) -> set[str]:
+        """Return who has a lease; see ``FileStore.owners``."""
+        return {row.lease_owner for row in self._rows.values() if row.lease_owner is not None}
+
+    async def forfeit(self, owners: Collection[str]) -> int:
+        """End the leases of the dead; see ``FileStore.forfeit``."""
+        theirs = [row for row in self._rows.values() if row.lease_owner in owners]
+        for row in theirs:
+            row.end_lease()
+        return len(theirs)
+
+    async def requeue(self, workspace: str, file_id: str) -> bool:
+        """Have a file ingested anew; see ``FileStore.requeue``."""
+        row = self._rows.get((workspace, file_id))
+        if row is None or row.file.status not in ENDED:
+            return False
+        row.file = replace(row.file, attempt=0, **asdict(Outcome(status=FileStatus.UPLOADED)))
+        return True
 
     def _visible(self, workspace: str) -> list[File]:
         files = (row.file for (owner, _), row in self._rows.items() if owner == workspace)
@@ -155,7 +193,8 @@ class MemoryFiles:
 
     def _held(self, claim: Claim) -> _Row | None:
         row = self._rows.get((claim.file.workspace, claim.file.id))
-        return row if row is not None and row.is_held_by(claim) else None
+        is_held = row is not None and row.file.status == FileStatus.UPLOADED and row.belongs_to(claim)
+        return row if is_held else None
 
 
 def _matches(file: File, which: FileFilter) -> bool:
@@ -221,6 +260,9 @@ class MemoryBlobs:
         """Return a fresh path; see ``BlobStore.staging_path``."""
         return self._folder / token_hex(16)
 
+    async def sweep_staging(self) -> None:
+        """Do nothing: no other process stages here; see ``BlobStore.sweep_staging``."""
+
     async def adopt(self, staged: Path, name: str) -> None:
         """Take a staged file as it lies; see ``BlobStore.adopt``."""
         check_name(name)
@@ -256,3 +298,36 @@ class MemoryBlobs:
 async def _blocks(content: bytes, block_bytes: int) -> AsyncIterator[bytes]:
     for start in range(0, len(content), block_bytes):
         yield content[start : start + block_bytes]
+
+
+class MemoryPresence:
+    """``Presence`` as a set of names, which all that are to see each other share."""
+
+    def __init__(self, living: set[str] | None = None, *, owner: str | None = None) -> None:
+        self.owner = owner or token_hex(8)
+        self._living = set() if living is None else living
+
+    async def start(self) -> None:
+        """Be present."""
+        self._living.add(self.owner)
+
+    async def stop(self) -> None:
+        """Be present no more; nothing happens when it is not."""
+        self._living.discard(self.owner)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def declare_dead(self, owner: str) -> None:
+        """Have everybody take an owner for dead from now on, as if it had been killed."""
+        self._living.discard(owner)
+
+    async def dead(self, owners: Collection[str]) -> set[str]:
+        """Return who is not in the set; see ``Presence.dead``. Who asks is alive."""
+        return set(owners) - self._living - {self.owner}

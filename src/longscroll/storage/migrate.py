@@ -1,21 +1,27 @@
 """Bring a database to the tables of this version.
 
-Owns when and how the steps in ``migrations`` run. Knows no driver: it works on a connection inside a transaction that
-its caller opened, so a step that is cut off leaves the database as it was.
+Owns when the steps in ``migrations`` run. Knows no driver: it works on a connection inside a transaction that its
+caller opened, so a step that is cut off leaves the database as it was.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
+from longscroll import late
 from longscroll.errors import StartupError
-from longscroll.storage import migrations
+
+if TYPE_CHECKING:
+    from longscroll.storage import steps
+else:
+    steps = late("longscroll.storage.steps")  # alembic: a quarter of a second that most starts have no use for
+
+STEPS = ("0001", "0002")
+"""The steps of this version, in their order; a test holds them against the folder."""
+
+_CURRENT = sa.text("SELECT version_num FROM alembic_version")
 
 
 def migrate(connection: sa.Connection) -> None:
@@ -24,15 +30,13 @@ def migrate(connection: sa.Connection) -> None:
     Raises:
         StartupError: the database was written by a newer version.
     """
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
-    steps = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == steps.get_current_head():
+    has_steps = sa.inspect(connection).has_table("alembic_version")
+    current = connection.execute(_CURRENT).scalar_one_or_none() if has_steps else None
+    if current == STEPS[-1]:
         return
-    if current is not None and current not in {step.revision for step in steps.walk_revisions()}:
+    if current is not None and current not in STEPS:
         raise StartupError(
             f"The database was written by a newer Longscroll (its tables are at step {current}); "
             "start that version, or choose another --data-dir."
         )
-    command.upgrade(config, "head")
+    steps.run_steps(connection)

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from longscroll.errors import DocumentErrorKind
-from longscroll.types import FileStatus
+from longscroll.types import FileStatus, Progress
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -69,8 +69,24 @@ class Member(sa.types.TypeDecorator[StrEnum]):
         return None if value is None else self.enumeration(value)
 
 
+class HowFar(sa.types.TypeDecorator[Progress]):
+    """A progress as a JSON object."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Progress | None, _dialect: sa.Dialect) -> str | None:
+        """Write the JSON."""
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> Progress | None:
+        """Return the progress."""
+        return None if value is None else msgspec.json.decode(value, type=Progress)
+
+
 metadata = sa.MetaData()
 IS_WAITING = sa.text("status = 'uploaded'")
+HAS_OWNER = sa.text("lease_owner IS NOT NULL")
 
 workspaces = sa.Table(
     "workspaces",
@@ -119,8 +135,16 @@ files = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", UtcMicros),
+    sa.Column("progress", HowFar),
     sa.Index("files_by_sequence", "workspace", "sequence", unique=True),
-    sa.Index("files_waiting", "size_bytes", "sequence", sqlite_where=IS_WAITING, postgresql_where=IS_WAITING),
+    sa.Index(
+        "files_waiting_by_workspace",
+        *("workspace", "size_bytes", "sequence"),
+        sqlite_where=IS_WAITING,
+        postgresql_where=IS_WAITING,
+    ),
+    # Without the end of the lease, so that a renewal changes no index.
+    sa.Index("files_leased", "workspace", sqlite_where=HAS_OWNER, postgresql_where=HAS_OWNER),
 )
 
 # Where a removed file stood in its listing: a client that deletes while it pages goes on after an id that is gone.

@@ -6,7 +6,7 @@ SQLAlchemy Core, run by ``Connections``. The memory twin is ``memory.MemoryFiles
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,21 +16,19 @@ from sqlalchemy.exc import IntegrityError
 
 from longscroll.storage.base import Claim, FileFilter, Outcome
 from longscroll.storage.connections import Connections
+from longscroll.storage.queue import CLAIM
 from longscroll.storage.schema import FILE_SEQUENCE, counters, files, removed_files
 from longscroll.storage.sql_workspaces import ensure_workspace
-from longscroll.types import File, FileStatus
+from longscroll.types import File, FileStatus, Progress
 
 N_REMOVED_KEPT = 100_000  # uploads that a removed file's place in the listing is remembered for
 
 COLUMNS = tuple(files.c[name] for name in File.__struct_fields__)
 IS_VISIBLE = files.c.status != FileStatus.DELETING
 IS_THE_FILE = sa.and_(files.c.workspace == sa.bindparam("w"), files.c.id == sa.bindparam("i"))
-IS_HELD = sa.and_(
-    IS_THE_FILE,
-    files.c.status == FileStatus.UPLOADED,
-    files.c.fence == sa.bindparam("f"),
-    files.c.lease_owner == sa.bindparam("o"),
-)
+IS_OF_CLAIM = sa.and_(IS_THE_FILE, files.c.fence == sa.bindparam("f"), files.c.lease_owner == sa.bindparam("o"))
+IS_HELD = sa.and_(IS_OF_CLAIM, files.c.status == FileStatus.UPLOADED)
+NO_LEASE = {"lease_owner": None, "lease_until": None, "progress": None}
 
 SELECT_ONE = sa.select(*COLUMNS).where(IS_THE_FILE, IS_VISIBLE)
 SELECT_MANY = sa.select(*COLUMNS).where(
@@ -39,6 +37,7 @@ SELECT_MANY = sa.select(*COLUMNS).where(
 SELECT_TOTALS = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(files.c.size_bytes), 0)).where(
     files.c.workspace == sa.bindparam("w"), IS_VISIBLE
 )
+SELECT_WORKSPACES = sa.select(files.c.workspace).distinct().order_by(files.c.workspace)
 SELECT_DELETING = sa.select(*COLUMNS).where(files.c.status == FileStatus.DELETING).order_by(files.c.sequence)
 DRAW_SEQUENCE = (
     sa.update(counters)
@@ -46,35 +45,19 @@ DRAW_SEQUENCE = (
     .values(value=counters.c.value + 1)
     .returning(counters.c.value)
 )
-NEXT_WAITING = (
-    sa.select(files.c.workspace, files.c.id)
-    .where(
-        files.c.status == sa.literal_column("'uploaded'"),  # spelled out, so that the partial index serves it
-        sa.or_(files.c.lease_until.is_(None), files.c.lease_until <= sa.bindparam("now")),
-    )
-    .order_by(files.c.size_bytes, files.c.sequence)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-CLAIM = (
-    sa.update(files)
-    .where(sa.tuple_(files.c.workspace, files.c.id).in_(NEXT_WAITING))
-    .values(
-        lease_owner=sa.bindparam("owner"),
-        lease_until=sa.bindparam("until"),
-        fence=files.c.fence + 1,
-        attempt=files.c.attempt + 1,
-    )
-    .returning(*COLUMNS, files.c.fence)
-)
+SELECT_CLAIMED = sa.select(sa.func.count()).where(IS_THE_FILE, files.c.lease_until > sa.bindparam("now"))
+SELECT_OWNERS = sa.select(files.c.lease_owner).where(files.c.lease_owner.is_not(None)).distinct()
 RENEW = sa.update(files).where(IS_HELD).values(lease_until=sa.bindparam("until"))
-RELEASE = sa.update(files).where(IS_HELD).values(lease_owner=None, lease_until=None, attempt=files.c.attempt - 1)
-PUBLISH = sa.update(files).where(IS_HELD).values(lease_owner=None, lease_until=None)
-MARK_DELETING = (
+RENEW_WITH_PROGRESS = RENEW.values(progress=sa.bindparam("how_far"))
+RELEASE = sa.update(files).where(IS_OF_CLAIM).values(NO_LEASE | {"attempt": files.c.attempt - 1})
+PUBLISH = sa.update(files).where(IS_HELD).values(NO_LEASE)
+FORFEIT = sa.update(files).where(files.c.lease_owner.in_(sa.bindparam("owners", expanding=True))).values(NO_LEASE)
+REQUEUE = (
     sa.update(files)
-    .where(IS_THE_FILE, IS_VISIBLE)
-    .values(status=FileStatus.DELETING, lease_owner=None, lease_until=None)
+    .where(IS_THE_FILE, files.c.status.in_([FileStatus.PROCESSED, FileStatus.ERROR]))
+    .values(asdict(Outcome(status=FileStatus.UPLOADED)) | {"attempt": 0})
 )
+MARK_DELETING = sa.update(files).where(IS_THE_FILE, IS_VISIBLE).values(status=FileStatus.DELETING)
 REMOVE = sa.delete(files).where(IS_THE_FILE, files.c.status == FileStatus.DELETING).returning(files.c.sequence)
 
 
@@ -132,13 +115,18 @@ class SqlFiles:
         n_files, n_bytes = await self._connections.read(lambda c: c.execute(SELECT_TOTALS, {"w": workspace}).one())
         return n_files, int(n_bytes)
 
+    async def workspaces(self) -> list[str]:
+        """Return the workspaces with files; see ``FileStore.workspaces``."""
+        return await self._connections.read(lambda c: list(c.execute(SELECT_WORKSPACES).scalars()))
+
     async def mark_deleting(self, workspace: str, file_id: str) -> bool:
-        """Make a file invisible and end its claim; see ``FileStore.mark_deleting``."""
-        return await self._changes_one(MARK_DELETING, w=workspace, i=file_id)
+        """Make a file invisible; see ``FileStore.mark_deleting``."""
+        values = {"w": workspace, "i": file_id}
+        return await self._connections.write(lambda c: c.execute(MARK_DELETING, values).rowcount == 1, makes_room=True)
 
     async def remove(self, workspace: str, file_id: str) -> None:
         """Remove the row, then wipe it from the files of the database; see ``FileStore.remove``."""
-        await self._connections.write(lambda connection: _remove(connection, workspace, file_id))
+        await self._connections.write(lambda connection: _remove(connection, workspace, file_id), makes_room=True)
         self._connections.scrub_soon()
 
     async def being_deleted(self) -> list[File]:
@@ -156,9 +144,12 @@ class SqlFiles:
         fence = fields.pop("fence")
         return Claim(file=File(**fields), owner=owner, fence=fence, lease_until=until)
 
-    async def renew(self, claim: Claim, *, now: datetime, lease_s: float) -> bool:
-        """Prolong a claim; see ``FileStore.renew``."""
-        return await self._changes_one(RENEW, **_holder(claim), until=now + timedelta(seconds=lease_s))
+    async def renew(self, claim: Claim, *, now: datetime, lease_s: float, progress: Progress | None = None) -> bool:
+        """Prolong a claim; see ``FileStore.renew``. Without a progress the last one stays."""
+        until = now + timedelta(seconds=lease_s)
+        if progress is None:
+            return await self._changes_one(RENEW, **_holder(claim), until=until)
+        return await self._changes_one(RENEW_WITH_PROGRESS, **_holder(claim), until=until, how_far=progress)
 
     async def publish(self, claim: Claim, outcome: Outcome) -> bool:
         """Write the final state by compare-and-set; see ``FileStore.publish``."""
@@ -167,6 +158,24 @@ class SqlFiles:
     async def release(self, claim: Claim) -> None:
         """Give a claim back, its attempt too; see ``FileStore.release``."""
         await self._changes_one(RELEASE, **_holder(claim))
+
+    async def is_claimed(self, workspace: str, file_id: str, *, now: datetime) -> bool:
+        """Look for a lease that holds; see ``FileStore.is_claimed``."""
+        values = {"w": workspace, "i": file_id, "now": now}
+        return await self._connections.read(lambda c: c.execute(SELECT_CLAIMED, values).scalar_one() > 0)
+
+    async def owners(self) -> set[str]:
+        """Return who has a lease; see ``FileStore.owners``."""
+        return await self._connections.read(lambda c: set(c.execute(SELECT_OWNERS).scalars()))
+
+    async def forfeit(self, owners: Collection[str]) -> int:
+        """End the leases of the dead; see ``FileStore.forfeit``."""
+        values = {"owners": list(owners)}
+        return await self._connections.write(lambda connection: connection.execute(FORFEIT, values).rowcount)
+
+    async def requeue(self, workspace: str, file_id: str) -> bool:
+        """Have a file ingested anew; see ``FileStore.requeue``."""
+        return await self._changes_one(REQUEUE, w=workspace, i=file_id)
 
     async def _changes_one(self, statement: sa.Update, **values: Any) -> bool:
         return await self._connections.write(lambda connection: connection.execute(statement, values).rowcount == 1)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
 
-from factories.artifacts import artifact, artifact_bytes, page
+from factories.artifacts import artifact, artifact_bytes, page, sections_of, with_section
 from longscroll.documents.artifact import Artifact, OriginSpan, OutlineEntry
 from longscroll.errors import ArtifactError
 from longscroll.parsing.base import Heading, OriginRun
@@ -147,6 +149,67 @@ def test_damaged_text_is_an_error_of_ours_not_of_the_codec() -> None:
 
 def test_a_whole_document_verifies() -> None:
     artifact(*THREE_PAGES).verify()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("text", b"One word after the oth\xc3\xa9."),
+        ("pages", struct.pack("<3I", 99, 0, 0)),
+        ("pages", struct.pack("<3I", 0, 0, 3)),
+        ("pages", struct.pack("<3I", 0, 1, 0)),
+        ("pages.labels", b'{"7": "vii"}'),
+        ("outline", b'[[1, "Beyond", 999]]'),
+        ("origin", struct.pack("<4I", 20, 2**32 - 8, 1, 0)),
+        ("passages.starts", struct.pack("<2I", 5, 30)),
+        ("passages.bytes", struct.pack("<2Q", 0, 24)),
+        ("passages.tokens", struct.pack("<I", 7)),
+        ("segment.0.keys", struct.pack("<5Q", 1, 2, 2, 3, 4)),
+        ("segment.0.indptr", struct.pack("<6I", 0, 1, 2, 3, 4, 6)),
+        ("segment.0.indptr", struct.pack("<6I", 0, 2, 1, 3, 4, 5)),
+        ("segment.0.doc", struct.pack("<5H", 0, 0, 0, 0, 1)),
+    ],
+)
+def test_a_section_that_contradicts_the_others_does_not_verify(name: str, content: bytes) -> None:
+    stored = artifact_bytes("One word after the other.")
+    Artifact.from_buffer(stored).verify()
+
+    with pytest.raises(ArtifactError, match=r"does not fit the rest of it|not UTF-8"):
+        Artifact.from_buffer(with_section(stored, name, content)).verify()
+
+
+@pytest.mark.parametrize(
+    ("facts", "sections"),
+    [
+        ({"n_bytes": 26}, {"text": b"One word after the other.!"}),
+        ({"n_tokens": 2**32 - 1}, {"passages.tokens": struct.pack("<I", 2**32 - 1)}),
+        (
+            {"n_passages": 2},
+            {
+                "passages.starts": struct.pack("<3I", 0, 0, 25),
+                "passages.bytes": struct.pack("<3Q", 0, 0, 25),
+                "passages.tokens": struct.pack("<2I", 0, 6),
+                "segment.0.len": struct.pack("<2H", 0, 5),
+            },
+        ),
+    ],
+)
+def test_a_lie_told_in_several_sections_does_not_verify(facts: dict[str, int], sections: dict[str, bytes]) -> None:
+    stored = artifact_bytes("One word after the other.")
+    meta = json.loads(sections_of(stored)["meta"])
+    for name, content in {"meta": json.dumps(meta | facts).encode(), **sections}.items():
+        stored = with_section(stored, name, content)
+
+    with pytest.raises(ArtifactError, match=r"passages\.\w+ does not fit the rest of it"):
+        Artifact.from_buffer(stored).verify()
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"0": "\x80"}', b'["list"]'])
+def test_facts_that_are_no_json_are_an_error_of_ours(content: bytes) -> None:
+    document = Artifact.from_buffer(with_section(artifact_bytes(*THREE_PAGES), "pages.labels", content))
+
+    with pytest.raises(ArtifactError, match=r"pages\.labels cannot be read"):
+        document.page_label_of(0)
 
 
 def test_an_index_of_other_rules_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:

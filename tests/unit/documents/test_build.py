@@ -6,8 +6,8 @@ from io import BytesIO
 import pytest
 
 from factories.artifacts import artifact, page
-from longscroll.documents.artifact import ArtifactMeta
-from longscroll.documents.build import BLOCK_CHARS, build_artifact
+from longscroll.documents.artifact import Artifact, ArtifactMeta
+from longscroll.documents.build import BLOCK_CHARS, build_artifact, parts_of
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.parsing.base import Heading
 from longscroll.tokens import EstimatedCounter, TokenCounter, load_counter
@@ -58,6 +58,32 @@ def test_a_document_without_visible_text_is_blank(pages: tuple[str, ...]) -> Non
     assert caught.value.kind is DocumentErrorKind.BLANK
 
 
+def test_a_part_may_be_blank_and_says_so() -> None:
+    out = BytesIO()
+
+    meta = build_artifact([page(" ", 1), page("", 2)], out, EstimatedCounter(), may_be_blank=True)
+
+    assert (meta.is_blank, meta.n_pages, meta.n_chars) == (True, 2, 2)
+    assert Artifact.from_buffer(out.getvalue()).meta == meta
+
+
+def test_a_stream_of_pages_is_cut_into_parts_where_there_is_enough_text() -> None:
+    pages = [page(text, number) for number, text in enumerate(("one", "two", "", "three", "four"), 1)]
+
+    parts = [[one.number for one in part] for part in parts_of(iter(pages), 5)]
+
+    assert parts == [[1, 2], [3, 4], [5]]
+
+
+def test_no_page_is_drawn_before_its_part_is_read() -> None:
+    drawn: list[int] = []
+    parts = parts_of((drawn.append(number) or page("text", number) for number in range(1, 9)), 8)  # type: ignore[func-returns-value]
+
+    n_first = sum(1 for _ in next(parts))
+
+    assert (n_first, drawn) == (2, [1, 2])
+
+
 def test_progress_is_told_page_by_page_in_its_unit() -> None:
     told: list[tuple[int, int, str]] = []
     pages = [page("one", 1, progress=(1, 3)), page("two", progress=(20, 60)), page("three", 3)]
@@ -97,6 +123,14 @@ def test_segments_tile_the_passages() -> None:
     assert len(segments) > 1
     assert [segment.first_passage for segment in segments] == list(document.meta.segments)
     assert sum(len(segment.lengths) for segment in segments) == document.n_passages
+
+
+def test_segments_of_any_script_cover_like_numbers_of_bytes() -> None:
+    narrow = artifact("No day is like another. " * 250_000)
+    wide = artifact("每天都不一样，" * 285_714)
+
+    assert [narrow.meta.n_bytes // 10**6, wide.meta.n_bytes // 10**6] == [6, 5]
+    assert [len(narrow.segments), len(wide.segments)] == [2, 2]
 
 
 def test_a_passage_ends_where_a_section_begins() -> None:

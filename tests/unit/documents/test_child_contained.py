@@ -12,7 +12,7 @@ from longscroll.documents.contain import landlock_version
 
 IMPORTS = """
 import os, resource, signal, socket, sys
-from longscroll.documents.contain import Limits, die_with_parent, forbid_everything, set_limits
+from longscroll.documents.contain import Limits, die_with_parent, forbid_everything, limit_cpu, set_limits
 """
 needs_landlock = pytest.mark.skipif(not landlock_version(), reason="this kernel has no Landlock")
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
@@ -66,6 +66,13 @@ def test_memory_beyond_the_limit_is_refused() -> None:
 def test_more_time_than_allowed_ends_the_process() -> None:
     ended = run("set_limits(Limits(memory_bytes=32 << 20, file_bytes=1, cpu_s=1))\nwhile True: pass")
     assert -ended.returncode in (9, 24)
+
+
+def test_a_step_may_take_its_share_of_the_time_and_no_more_than_all() -> None:
+    limits = "set_limits(Limits(memory_bytes=32 << 20, file_bytes=1, cpu_s=40))\n"
+    shown = "print(resource.getrlimit(resource.RLIMIT_CPU))\n"
+    ended = run(f"{limits}limit_cpu(5)\n{shown}limit_cpu(9)\n{shown}limit_cpu(400)\n{shown}")
+    assert ended.stdout == "(6, 41)\n(10, 41)\n(41, 41)\n", ended.stderr
 
 
 def test_a_file_longer_than_allowed_cannot_be_written(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from io import BytesIO
 
 import pytest
 
-from longscroll.documents.container import ALIGNMENT, Container, ContainerWriter
+from longscroll.documents.container import ALIGNMENT, TRAILER_BYTES, Container, ContainerWriter
 from longscroll.errors import ArtifactError
 
 
@@ -15,6 +17,13 @@ def container_bytes(**sections: bytes) -> bytearray:
         writer.add(name, data)
     writer.finish()
     return bytearray(out.getvalue())
+
+
+def sealed_again(data: bytearray, table: int) -> None:
+    """Make the checksums of a changed table right."""
+    end = len(data) - TRAILER_BYTES
+    struct.pack_into("<I", data, end + 24, zlib.crc32(data[table:end]))
+    struct.pack_into("<I", data, end + 28, zlib.crc32(data[end : end + 28]))
 
 
 def opened(data: bytes | bytearray) -> Container:
@@ -42,6 +51,24 @@ def test_every_section_begins_at_a_multiple_of_the_alignment() -> None:
     data = container_bytes(a=b"x", b=b"y" * 65, c=b"z")
 
     assert [data.index(mark) % ALIGNMENT for mark in (b"x", b"y", b"z")] == [0, 0, 0]
+
+
+def test_containers_can_stand_one_after_the_other_in_one_file() -> None:
+    first, second = container_bytes(text=b"first"), container_bytes(text=b"second", more=b"x")
+    start = len(first)
+
+    container = opened((first + second)[start:])
+
+    assert (start % ALIGNMENT, bytes(container.section("text"))) == (0, b"second")
+
+
+def test_a_name_that_is_no_text_is_a_section_that_nobody_knows() -> None:
+    data = container_bytes(text=b"abc", future=b"")
+    entry = data.index(b"future\0")
+    data[entry] = 0xFF
+    sealed_again(data, entry - 64)
+
+    assert ("text" in opened(data), "future" in opened(data)) == (True, False)
 
 
 def test_the_writer_says_how_long_the_file_is() -> None:

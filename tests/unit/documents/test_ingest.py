@@ -7,33 +7,41 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 from structlog.testing import capture_logs
 
-from factories.ingestion import ARTIFACT_BYTES, ScriptedParsers, done, progressed
+from factories.ingestion import ARTIFACT_BYTES, PREVIEW_BYTES, ScriptedParsers, done, progressed
 from factories.storage import NOON, make_file, put_blob, read_blob
-from longscroll.documents.ingest import ARTIFACT, BYTES, Failed, Ingest, IngestOptions, Ready
+from longscroll.documents.ingest import ARTIFACT, BYTES, PREVIEW, Failed, Ingest, IngestOptions, Ready
 from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
 from longscroll.storage.base import Claim, blob_prefix
-from longscroll.storage.memory import MemoryBlobs, MemoryFiles
-from longscroll.types import File, FileStatus, Progress
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryPresence
+from longscroll.types import File, FileStatus, Progress, Readable
 
-OPTIONS = IngestOptions(lease_s=0.06, poll_s=0.02, backoff_s=0.01)
+OPTIONS = IngestOptions(lease_s=0.06, renew_s=0.01, poll_s=0.02, young_s=0.02, backoff_s=0.01)
+NEIGHBOR = "another process"
 
 
 class House:
-    """Stores, and an ingestion of its own clock over them."""
+    """Stores, a living neighbor, and ingestions of the house's own clock over them."""
 
     def __init__(self, blobs: MemoryBlobs) -> None:
         self.files = MemoryFiles()
         self.blobs = blobs
         self.now = NOON
+        self.living = {NEIGHBOR}
 
     def ingest(self, parsers: ScriptedParsers, **options: float) -> Ingest:
-        values = {"lease_s": OPTIONS.lease_s, "poll_s": OPTIONS.poll_s, "backoff_s": OPTIONS.backoff_s} | options
-        return Ingest(self.files, self.blobs, parsers, clock=self.clock, options=IngestOptions(**values))  # type: ignore[arg-type]
+        presence = MemoryPresence(self.living)
+        self.living.add(presence.owner)
+        values: dict[str, Any] = asdict(OPTIONS) | options
+        return Ingest(
+            self.files, self.blobs, parsers, presence=presence, clock=self.clock, options=IngestOptions(**values)
+        )
 
     def clock(self) -> datetime:
         return self.now
@@ -103,8 +111,7 @@ async def test_a_watcher_sees_the_file_wait_then_its_pages_then_the_end(house: H
         assert await anext(events) == Progress(stage="queued", file_id=file.id)
         async with ingest:
             assert await anext(events) == Progress(stage="parsing", file_id=file.id)
-            await until(lambda: parsers.report is not None)
-            assert parsers.report is not None
+            await until(lambda: parsers.n_running == 1)
             parsers.report(progressed(2, 3))
             reported = Progress(stage="parsing", file_id=file.id, n_done=2, n_total=3, unit="pages")
             assert ingest.progress(file.workspace, file.id) == reported
@@ -157,7 +164,7 @@ async def test_stopping_gives_the_claim_back_as_if_it_had_never_been(house: Hous
     async with house.ingest(parsers):
         file = await house.upload()
         await until(lambda: parsers.n_running == 1)
-    claim = await house.files.claim("another", now=house.now, lease_s=1)
+    claim = await house.files.claim(NEIGHBOR, now=house.now, lease_s=1)
     assert claim is not None
     assert (claim.file.id, claim.file.attempt) == (file.id, 1)
 
@@ -171,7 +178,7 @@ async def test_a_lease_is_renewed_as_long_as_the_parse_goes_on(house: House) -> 
         for _ in range(5):
             await asyncio.sleep(OPTIONS.lease_s / 2)
             house.now += timedelta(seconds=OPTIONS.lease_s / 2)
-            assert await house.files.claim("another", now=house.now, lease_s=1) is None
+            assert await house.files.claim(NEIGHBOR, now=house.now, lease_s=1) is None
 
 
 async def test_who_lost_its_lease_publishes_nothing_and_does_not_disturb_the_new_holder(house: House) -> None:
@@ -181,7 +188,7 @@ async def test_who_lost_its_lease_publishes_nothing_and_does_not_disturb_the_new
         file = await house.upload()
         await until(lambda: parsers.n_running == 1)
         house.now += timedelta(hours=1)
-        claim = await house.files.claim("another", now=house.now, lease_s=3600)
+        claim = await house.files.claim(NEIGHBOR, now=house.now, lease_s=3600)
         await until(lambda: ingest.progress(file.workspace, file.id) is None)
         assert claim is not None
         assert (parsers.n_running, await house.names(file)) == (0, [BYTES])
@@ -271,12 +278,146 @@ async def test_a_file_whose_bytes_are_lost_says_so(house: House) -> None:
 async def test_no_more_files_are_claimed_than_children_can_parse(house: House) -> None:
     parsers = ScriptedParsers(n_children=2)
     parsers.gate.clear()
-    async with house.ingest(parsers) as ingest:
+    async with house.ingest(parsers, young_s=60) as ingest:
         files = [await house.upload() for _ in range(3)]
         await until(lambda: parsers.n_running == 2)
         assert sum(ingest.progress(file.workspace, file.id) is not None for file in files) == 2
         parsers.gate.set()
         assert [await last_event(ingest, file) for file in files] == [Ready()] * 3
+
+
+async def test_files_that_take_long_make_room_for_others_up_to_twice_as_many(house: House) -> None:
+    parsers = ScriptedParsers(n_children=1)
+    parsers.gate.clear()
+    async with house.ingest(parsers):
+        for _ in range(3):
+            await house.upload()
+        await until(lambda: parsers.n_running == 2)
+        await asyncio.sleep(3 * OPTIONS.young_s)
+        assert parsers.n_running == 2
+
+
+async def test_the_files_of_a_process_that_is_known_to_be_dead_are_taken_up_at_once(house: House) -> None:
+    file = await house.upload()
+    assert await house.files.claim("killed", now=house.now, lease_s=3600) is not None
+    async with house.ingest(ScriptedParsers()) as ingest:
+        assert await last_event(ingest, file) == Ready()
+
+
+async def test_a_deletion_waits_until_another_process_has_let_go(house: House) -> None:
+    file = await house.upload()
+    claim = await house.files.claim(NEIGHBOR, now=house.now, lease_s=3600)
+    assert claim is not None
+    ingest = house.ingest(ScriptedParsers(), lease_s=60)
+    await house.files.mark_deleting(file.workspace, file.id)
+    cancelling = asyncio.create_task(ingest.cancel(file.workspace, file.id))
+    await asyncio.sleep(0.1)
+    assert not cancelling.done()
+    await house.files.release(claim)
+    await asyncio.wait_for(cancelling, 5)
+
+
+async def test_a_deletion_does_not_wait_for_the_dead(house: House) -> None:
+    file = await house.upload()
+    assert await house.files.claim("killed", now=house.now, lease_s=3600) is not None
+    await house.files.mark_deleting(file.workspace, file.id)
+    await asyncio.wait_for(house.ingest(ScriptedParsers(), lease_s=60).cancel(file.workspace, file.id), 5)
+
+
+async def test_every_process_sees_in_the_row_how_far_a_parse_is(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers):
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        parsers.report(progressed(2, 3))
+        expected = Progress(stage="parsing", file_id=file.id, n_done=2, n_total=3)
+        async with aclosing(house.ingest(ScriptedParsers()).watch(file.workspace, file.id)) as events:
+            assert expected in [await anext(events), await anext(events)]
+        parsers.gate.set()
+
+
+async def test_rate_and_time_left_are_told_once_there_are_two_reports(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers) as ingest:
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        parsers.report(progressed(10, 100))
+        await asyncio.sleep(0.05)
+        parsers.report(progressed(20, 100))
+        progress = ingest.progress(file.workspace, file.id)
+        assert progress is not None
+        assert progress.per_s is not None
+        assert 0 < progress.per_s <= 10 / 0.05
+        assert progress.left_s == pytest.approx(80 / progress.per_s)
+
+
+async def test_the_beginning_can_be_read_while_the_rest_is_parsed_and_is_gone_after(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers) as ingest:
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        for n_done, content in ((5, b"five pages"), (9, b"nine pages")):
+            staged = await parsers.preview(Readable(n_done=n_done, n_tokens=n_done * 10), content)
+            stored = await house.files.get(file.workspace, file.id)
+            assert stored is not None
+            assert stored.progress is not None
+            assert stored.progress.readable == Readable(n_done=n_done, n_tokens=n_done * 10)
+            assert await read_blob(house.blobs, blob_prefix(file.workspace, file.id) + PREVIEW) == content
+            assert not staged.exists()
+        parsers.gate.set()
+        assert await last_event(ingest, file) == Ready()
+        await until(lambda: ingest.progress(file.workspace, file.id) is None)
+    assert await house.names(file) == [ARTIFACT, BYTES]
+
+
+async def test_a_preview_that_an_earlier_claim_left_is_gone_after(house: House) -> None:
+    file = await house.upload()
+    await put_blob(house.blobs, blob_prefix(file.workspace, file.id) + PREVIEW, PREVIEW_BYTES)
+    given_back = await house.files.claim(NEIGHBOR, now=house.now, lease_s=1)
+    assert given_back is not None
+    await house.files.release(given_back)
+    async with house.ingest(ScriptedParsers()) as ingest:
+        assert await last_event(ingest, file) == Ready()
+        await until(lambda: ingest.progress(file.workspace, file.id) is None)
+    assert await house.names(file) == [ARTIFACT, BYTES]
+
+
+async def test_a_preview_that_finds_no_space_is_left_out(house: House) -> None:
+    class FullForPreviews(MemoryBlobs):
+        async def adopt(self, staged: Path, name: str) -> None:
+            if name.endswith(PREVIEW):
+                raise StorageFull("full")
+            await super().adopt(staged, name)
+
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with FullForPreviews() as house.blobs, house.ingest(parsers) as ingest:
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        staged = await parsers.preview(Readable(n_done=5, n_tokens=50))
+        parsers.gate.set()
+        assert await last_event(ingest, file) == Ready()
+        assert not staged.exists()
+
+
+async def test_who_drains_takes_no_more_and_ends_what_it_has(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers) as ingest:
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        ingest.drain()
+        later = await house.upload()
+        parsers.gate.set()
+        assert await last_event(ingest, file) == Ready()
+        await asyncio.sleep(3 * OPTIONS.poll_s)
+        assert parsers.n_calls == 1
+    stored = await house.files.get(later.workspace, later.id)
+    assert stored is not None
+    assert stored.attempt == 0
 
 
 async def test_ingestion_goes_on_after_a_store_failed_under_it(house: House) -> None:

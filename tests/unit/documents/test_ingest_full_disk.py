@@ -16,6 +16,7 @@ from longscroll.documents.parsers import Parsers
 from longscroll.storage.base import blob_prefix
 from longscroll.storage.blobs import LocalBlobs
 from longscroll.storage.database import Database
+from longscroll.storage.memory import MemoryPresence
 from longscroll.types import File, FileStatus
 
 
@@ -31,7 +32,12 @@ async def test_an_accepted_file_waits_until_there_is_room(tmp_path: Path) -> Non
             await put_blob(blobs, blob_prefix(file.workspace, file.id) + BYTES, b"A keeper kept bees.\n")
             await asyncio.to_thread(disk.fill)
             async with Ingest(
-                database.files, blobs, parsers, clock=lambda: datetime.now(UTC), options=options
+                database.files,
+                blobs,
+                parsers,
+                presence=MemoryPresence(),
+                clock=lambda: datetime.now(UTC),
+                options=options,
             ) as ingest:
                 await until_n_setbacks(lines, 4)
                 waiting = await database.files.get(file.workspace, file.id)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from factories.parsing import Upload, until_no_child, zygote
 from factories.pdf_files import build_pdf
 from longscroll.documents.artifact import Artifact
-from longscroll.documents.messages import ParseDone, ParseProgress
 from longscroll.documents.parsers import ParserOptions, Parsers
 from longscroll.documents.zygote import ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
@@ -29,36 +29,6 @@ LONG = b"The quick brown fox jumps over the lazy dog, again and again and again.
 async def parsers() -> AsyncIterator[Parsers]:
     async with Parsers(n_children=2) as parsers:
         yield parsers
-
-
-class Upload:
-    """A file to parse and the place of its artifact."""
-
-    def __init__(self, folder: Path, content: bytes, filename: str = "a.txt") -> None:
-        self.file = folder / "bytes"
-        self.file.write_bytes(content)
-        self.artifact = folder / "artifact"
-        self.filename = filename
-        self.progress: list[ParseProgress] = []
-
-    async def parse(self, parsers: Parsers) -> ParseDone:
-        return await parsers.parse(self.file, self.artifact, filename=self.filename, on_progress=self.progress.append)
-
-    async def fails(self, parsers: Parsers) -> tuple[DocumentErrorKind, str]:
-        with pytest.raises(DocumentError) as caught:
-            await self.parse(parsers)
-        return caught.value.kind, str(caught.value)
-
-
-def zygote(parsers: Parsers) -> psutil.Process:
-    assert parsers._zygote is not None
-    return psutil.Process(parsers._zygote._process.pid)
-
-
-async def until_no_child(parsers: Parsers) -> None:
-    async with asyncio.timeout(5):
-        while zygote(parsers).children():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_text_becomes_an_artifact_with_its_counts(parsers: Parsers, tmp_path: Path) -> None:
@@ -91,9 +61,7 @@ async def test_a_text_without_a_visible_character_is_blank(parsers: Parsers, tmp
 async def test_who_stops_waiting_ends_the_child(parsers: Parsers, tmp_path: Path) -> None:
     upload = Upload(tmp_path, LONG)
     parsing = asyncio.create_task(upload.parse(parsers))
-    async with asyncio.timeout(10):
-        while not upload.progress:
-            await asyncio.sleep(0.01)
+    await upload.until_progress()
     parsing.cancel()
     await asyncio.wait([parsing])
     await until_no_child(parsers)
@@ -102,9 +70,7 @@ async def test_who_stops_waiting_ends_the_child(parsers: Parsers, tmp_path: Path
 async def test_a_file_goes_on_when_the_zygote_dies_under_it(parsers: Parsers, tmp_path: Path) -> None:
     upload = Upload(tmp_path, LONG)
     parsing = asyncio.create_task(upload.parse(parsers))
-    async with asyncio.timeout(10):
-        while not upload.progress:
-            await asyncio.sleep(0.01)
+    await upload.until_progress()
     zygote(parsers).kill()
     assert (await parsing).n_chars == len(LONG)
 
@@ -113,10 +79,7 @@ async def test_a_child_that_is_killed_is_tried_once_more(parsers: Parsers, tmp_p
     upload = Upload(tmp_path, LONG)
     parsing = asyncio.create_task(upload.parse(parsers))
     for _ in range(2):
-        upload.progress.clear()
-        async with asyncio.timeout(10):
-            while not upload.progress:
-                await asyncio.sleep(0.01)
+        await upload.until_progress()
         zygote(parsers).children()[0].kill()
     with pytest.raises(DocumentError, match="made its parser fail") as caught:
         await parsing
@@ -128,7 +91,7 @@ async def test_a_child_that_is_killed_is_tried_once_more(parsers: Parsers, tmp_p
     [
         (ParserOptions(stall_s=0.0), DocumentErrorKind.TIMEOUT, "made no progress"),
         (ParserOptions(cpu_s=1, cpu_s_per_mb=0), DocumentErrorKind.TIMEOUT, "takes more time"),
-        (ParserOptions(memory_bytes=8 << 20), DocumentErrorKind.TOO_LARGE, "needs more memory"),
+        (ParserOptions(memory_bytes=2 << 20), DocumentErrorKind.TOO_LARGE, "needs more memory"),
         (ParserOptions(max_artifact_bytes=4096), DocumentErrorKind.TOO_LARGE, "larger than can be stored"),
     ],
 )
@@ -156,6 +119,24 @@ async def test_a_pool_that_was_stopped_starts_nothing_any_more(tmp_path: Path) -
         await Upload(tmp_path, b"text\n").parse(parsers)
 
 
+async def test_a_zygote_that_dies_is_replaced_although_nobody_asks(parsers: Parsers) -> None:
+    killed = zygote(parsers)
+    killed.kill()
+    async with asyncio.timeout(10):
+        while parsers.zygote_pid in {None, killed.pid}:
+            await asyncio.sleep(0.01)
+
+
+async def test_children_give_way_to_the_service(parsers: Parsers, tmp_path: Path) -> None:
+    upload = Upload(tmp_path, LONG)
+    parsing = asyncio.create_task(upload.parse(parsers))
+    await upload.until_progress()
+    (child,) = zygote(parsers).children()
+    assert child.nice() == zygote(parsers).nice() + 5
+    parsing.cancel()
+    await asyncio.wait([parsing])
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 async def test_a_full_disk_is_not_the_fault_of_the_file(parsers: Parsers, tmp_path: Path) -> None:
     upload = Upload(tmp_path, b"text\n")
@@ -169,7 +150,7 @@ async def test_the_zygote_ends_when_its_service_is_killed() -> None:
         "import asyncio\nfrom longscroll.documents.parsers import Parsers\n"
         "async def main():\n"
         "    async with Parsers(n_children=1) as parsers:\n"
-        "        print(parsers._zygote._process.pid, flush=True)\n"
+        "        print(parsers.zygote_pid, flush=True)\n"
         "        await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )

@@ -71,7 +71,7 @@ async def run(zygote: Zygote, path: Path, folder: Path) -> tuple[str, ChildEnded
     reply = KILLED
     async with asyncio.timeout(15):
         with path.open("rb") as file, (folder / "artifact").open("wb") as artifact:
-            child = await zygote.begin(task, file=file.fileno(), artifact=artifact.fileno())
+            child = await zygote.begin(task, [file.fileno(), artifact.fileno()])
         while not isinstance(event := await child.next(), ChildEnded):
             if isinstance(event, ParseDone | ParseFailed):
                 reply = TEXT if isinstance(event, ParseDone) else str(event.kind)

@@ -10,7 +10,7 @@ import pytest
 from factories.pdf_files import build_pdf
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.parsing.base import Heading, OriginRun
-from longscroll.parsing.pdf import clean, parse_pdf
+from longscroll.parsing.pdf import PdfDocument, clean, parse_pdf
 
 Opened = Callable[[bytes], BinaryIO]
 
@@ -110,3 +110,24 @@ def test_a_circle_in_the_outline_ends(opened: Opened) -> None:
     content = build_pdf([["One"]], outline=[("One", 0), ("Two", 0)]).replace(b"/Prev ", b"/Next ")
     (page,) = parse_pdf(opened(content), "a.pdf")
     assert [heading.title for heading in page.headings] == ["One", "Two"]
+
+
+def test_any_ranges_of_an_open_document_can_be_read_one_after_the_other(opened: Opened) -> None:
+    content = build_pdf([["a"], ["b"], ["c"], ["d"]], outline=[("c", 2)], first_label=1)
+    with PdfDocument(opened(content)) as document:
+        later = list(document.pages(range(2, 4)))
+        earlier = list(document.pages(range(2)))
+    assert [(page.number, page.text, page.label, page.progress) for page in [*later, *earlier]] == [
+        (3, "c", "iii", (1, 2)),
+        (4, "d", "iv", (2, 2)),
+        (1, "a", "i", (1, 2)),
+        (2, "b", "ii", (2, 2)),
+    ]
+    assert [page.headings for page in later] == [(Heading(0, 1, "c"),), ()]
+
+
+def test_a_page_that_was_read_ahead_is_the_same_page(opened: Opened) -> None:
+    with PdfDocument(opened(build_pdf([["a"], ["b"]], outline=[("b", 1)]))) as document:
+        plain = list(document.pages(range(2)))
+        document.read_ahead(1)
+        assert list(document.pages(range(2))) == plain

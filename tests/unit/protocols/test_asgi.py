@@ -136,6 +136,42 @@ async def test_a_draining_service_is_alive_but_not_ready() -> None:
     assert [exchange.status for exchange in exchanges] == [200, 503]
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/api/v1/models"])
+async def test_what_comes_while_a_service_drains_is_refused_and_its_connection_ended(path: str) -> None:
+    async with running(StuckFiles()) as application:
+        application.drain()
+        exchange = Exchange(application, "GET", path)
+        await exchange.task
+    headers = dict(exchange.sent[0]["headers"])
+    assert (exchange.status, headers[b"retry-after"], headers[b"connection"]) == (503, b"5", b"close")
+
+
+async def test_a_drain_lasts_until_the_last_request_has_ended() -> None:
+    async with running(StuckFiles()) as application:
+        exchange = Exchange(application, "GET", "/v1/files/file-fe-1")
+        await asyncio.sleep(0.001)
+        draining = asyncio.create_task(application.drained(within_s=60))
+        await asyncio.sleep(0.001)
+        assert not draining.done()
+        exchange.has_left.set()
+        await draining
+    assert exchange.sent == []
+
+
+async def test_a_request_that_outlasts_the_drain_is_ended_with_a_word() -> None:
+    files = StuckFiles()
+    async with running(files) as application:
+        exchange = Exchange(application, "GET", "/v1/files/file-fe-1")
+        await asyncio.sleep(0.001)
+        await application.drained(within_s=0)
+    assert (exchange.status, files.n_cancelled) == (503, 1)
+
+
+async def test_a_drain_with_nothing_under_way_is_over_at_once() -> None:
+    async with running(StuckFiles()) as application, asyncio.timeout(1):
+        await application.drained(within_s=60)
+
+
 async def test_a_service_whose_readers_cannot_live_is_not_ready() -> None:
     async with running(StuckFiles(), is_healthy=lambda: False) as application:
         exchanges = [Exchange(application, "GET", path) for path in ("/healthz", "/readyz")]

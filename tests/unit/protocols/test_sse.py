@@ -65,7 +65,7 @@ def writer_of(events: AsyncGenerator[ChatEvent, None], client: Client) -> EventW
         events=events,
         render=lambda event: event.text.encode() if isinstance(event, Delta) else b"",
         fail=lambda error: f"[{error}]".encode(),
-        heartbeat=b":",
+        heartbeat=lambda: b":",
     )
     return EventWriter(stream, client.send, headers=((b"x", b"y"),), options=OPTIONS)
 

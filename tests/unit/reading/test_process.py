@@ -49,6 +49,18 @@ def exchange(desk: Desk, *tasks: ReaderTask) -> list[ReaderReply]:
     return replies
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Put another file in the place of one, as the store does."""
+    beside = path.with_name("beside")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def mapped_under(folder: Path) -> list[str]:
+    """Return the files of a folder that this process has mapped, deleted ones too."""
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if f" {folder}/" in line]
+
+
 def test_files_and_inline_text_are_read_side_by_side(desk: Desk, stored: Path) -> None:
     [reply] = exchange(desk, task(source(stored), source(inline="Tesla again, born elsewhere.", document=1)))
     assert isinstance(reply, Read)
@@ -69,6 +81,58 @@ def test_a_deleted_file_is_gone_even_after_it_was_open(desk: Desk, stored: Path)
     stored.unlink()
     assert isinstance(first, Read)
     assert exchange(desk, task(source(stored))) == [Failed(task=1, error="FileGone", message="file-fe-1")]
+
+
+def test_a_file_that_another_has_replaced_is_read_anew(desk: Desk, stored: Path, tmp_path: Path) -> None:
+    [before] = exchange(desk, task(source(stored)))
+    longer = tmp_path / "longer"
+    longer.write_bytes(artifact_bytes(TESLA * 3))
+    longer.replace(stored)
+    [after] = exchange(desk, task(source(stored)))
+    assert isinstance(before, Read)
+    assert isinstance(after, Read)
+    assert [read.n_tokens for read in (before, after)] == [
+        (EstimatedCounter().count(TESLA),),
+        (EstimatedCounter().count(TESLA * 3),),
+    ]
+
+
+def test_a_document_that_grew_is_read_as_it_is_now(desk: Desk, stored: Path) -> None:
+    [first] = exchange(desk, task(source(stored)))
+    grown = TESLA + " His laboratory stood in Colorado Springs."
+    replace(stored, artifact_bytes(grown))
+
+    [second] = exchange(desk, task(source(stored)))
+
+    assert isinstance(first, Read)
+    assert isinstance(second, Read)
+    assert [first.n_tokens, second.n_tokens] == [(EstimatedCounter().count(text),) for text in (TESLA, grown)]
+
+
+def test_what_was_replaced_is_let_go(desk: Desk, stored: Path) -> None:
+    exchange(desk, task(source(stored)))
+    replace(stored, b"no artifact at all")
+
+    [failed] = exchange(desk, task(source(stored)))
+
+    assert isinstance(failed, Failed)
+    assert failed.error == "ArtifactError"
+    assert mapped_under(stored.parent) == []
+
+
+def test_a_document_that_did_not_change_is_mapped_once(desk: Desk, stored: Path) -> None:
+    exchange(desk, task(source(stored)), task(source(stored)))
+
+    assert len(mapped_under(stored.parent)) == 1
+
+
+def test_a_deleted_file_is_let_go_when_it_is_asked_for_again(desk: Desk, stored: Path) -> None:
+    exchange(desk, task(source(stored)))
+    stored.unlink()
+
+    exchange(desk, task(source(stored)))
+
+    assert mapped_under(stored.parent) == []
 
 
 def test_a_damaged_file_fails_its_task_and_not_the_next(desk: Desk, stored: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from factories.service import WORKSPACE, local_service
-from factories.storage import make_file
+from factories.storage import make_file, put_blob
+from longscroll.documents.ingest import ARTIFACT
 from longscroll.engines.scripted import Rule, Scripted
 from longscroll.errors import (
     FileNotParsed,
@@ -18,6 +19,7 @@ from longscroll.errors import (
     ModelUnavailable,
 )
 from longscroll.services.chat import ChatOptions
+from longscroll.storage.base import blob_prefix
 from longscroll.tokens import count_chat, load_counter
 from longscroll.types import ChatEvent, Delta, FileStatus, Finish, Progress
 
@@ -139,6 +141,7 @@ async def test_documents_over_the_limit_of_all_together_are_refused() -> None:
     words = r"^Total message token length exceed model limit \(10000000 tokens\)\.$"
     async with local_service() as service:
         file = await service.rows.add(make_file(status=FileStatus.PROCESSED, n_tokens=10_000_001))
+        await put_blob(service.blobs, blob_prefix(file.workspace, file.id) + ARTIFACT, b"")
         with pytest.raises(InputTooLong, match=words):
             await service.ask(("system", f"fileid://{file.id}"), ("user", "?"))
 

@@ -7,11 +7,11 @@ import hashlib
 import pytest
 
 from factories.service import WORKSPACE, local_service
-from factories.storage import make_file, put_blob
+from factories.storage import make_file
 from longscroll.errors import FileNotFound, FileNotParsed, FileUnreadable, QuotaExceeded, UploadTooLarge
 from longscroll.services.files import FileOptions
 from longscroll.storage.base import FileFilter, blob_prefix
-from longscroll.types import FileStatus
+from longscroll.types import FileStatus, Progress
 
 
 async def test_an_upload_becomes_a_processed_file_with_its_hash_and_counts() -> None:
@@ -69,6 +69,21 @@ async def test_the_text_of_a_broken_file_is_refused_with_its_reason() -> None:
             await service.files.content(WORKSPACE, file.id)
 
 
+async def test_progress_is_told_wherever_the_file_is_parsed() -> None:
+    elsewhere = make_file(progress=Progress(stage="parsing", n_done=7, n_total=9))
+    async with local_service() as service:
+        here = await service.being_parsed("Bees hum.")
+        told = [service.files.progress(file) for file in (here, elsewhere, make_file())]
+        service.parsers.gate.set()
+    assert told == [Progress(stage="parsing", file_id=here.id, n_total=4), elsewhere.progress, None]
+
+
+async def test_a_file_that_came_to_its_end_has_no_progress() -> None:
+    async with local_service() as service:
+        file = await service.parsed("Bees hum.")
+        assert service.files.progress(file) is None
+
+
 @pytest.mark.item(74)
 async def test_the_same_bytes_twice_are_two_files_that_are_deleted_apart() -> None:
     async with local_service() as service:
@@ -98,15 +113,3 @@ async def test_a_file_that_is_deleted_while_it_is_parsed_leaves_nothing() -> Non
         await service.files.delete(WORKSPACE, file.id)
         service.parsers.gate.set()
         assert await service.blobs.list_names("w/") == []
-
-
-async def test_recovery_finishes_deletions_and_drops_bytes_without_a_row() -> None:
-    async with local_service() as service:
-        kept, half = await service.parsed("Kept."), await service.parsed("Deleted.")
-        await service.rows.mark_deleting(WORKSPACE, half.id)
-        orphan = make_file()
-        await put_blob(service.blobs, blob_prefix(orphan.workspace, orphan.id) + "bytes", b"orphan")
-        await service.files.recover()
-        names = await service.blobs.list_names("w/")
-        assert await service.rows.being_deleted() == []
-    assert {name.split("/")[3] for name in names} == {kept.id}

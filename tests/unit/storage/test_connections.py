@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import sqlalchemy as sa
@@ -48,6 +48,10 @@ class Ledger:
         if self.n_scrubs_blocked < 0:
             self.is_scrubbed.set()
         return self.is_scrubbed.is_set()
+
+    def spend_reserve(self) -> None:
+        self.log.append("spend")
+        self.is_full = False
 
     def close(self) -> None:
         self.engine.dispose()
@@ -127,6 +131,53 @@ async def test_a_scrub_that_a_reader_blocks_is_tried_again(ledger: Ledger, conne
     await asyncio.to_thread(ledger.is_scrubbed.wait, 10)
     await connections.write(lambda _: None)
     assert ledger.log == ["scrub", "scrub", "scrub", "commit"]
+
+
+@pytest.mark.parametrize(("makes_room", "log"), [(True, ["spend", "commit"]), (False, [])])
+async def test_on_a_full_disk_only_what_makes_room_uses_the_reserve(
+    makes_room: bool, log: list[str], ledger: Ledger, connections: Connections
+) -> None:
+    ledger.is_full = True
+    ledger.gate.set()
+    with nullcontext() if makes_room else pytest.raises(StorageFull):
+        await connections.write(lambda _: None, makes_room=makes_room)
+    assert ledger.log == log
+
+
+async def test_a_scrub_that_is_asked_for_while_one_is_on_its_way_is_done_after_it(
+    ledger: Ledger, connections: Connections
+) -> None:
+    waiting = await begun(connections, 1)  # holds the writing thread
+    for _ in range(50):
+        connections.scrub_soon()
+    ledger.gate.set()
+    await asyncio.gather(*waiting)
+    while ledger.log.count("scrub") < 2:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert ledger.log == ["commit", "scrub", "scrub"]
+
+
+async def test_writes_go_on_between_the_tries_of_a_scrub(ledger: Ledger, connections: Connections) -> None:
+    ledger.n_scrubs_blocked = 1000
+    ledger.gate.set()
+    connections.scrub_soon()
+    for _ in range(3):
+        await connections.write(lambda _: None)
+        await asyncio.sleep(0.05)
+    while ledger.log.count("scrub") < 3:
+        await asyncio.sleep(0.01)
+    assert ledger.log.count("commit") == 3
+
+
+async def test_closing_tries_a_blocked_scrub_once_more(ledger: Ledger) -> None:
+    ledger.n_scrubs_blocked = 1
+    ledger.gate.set()
+    connections = Connections(ledger, ConnectionOptions())
+    connections.scrub_soon()
+    await asyncio.sleep(0)
+    await connections.close()
+    assert ledger.log == ["scrub", "scrub"]
 
 
 async def test_after_closing_nothing_is_accepted(ledger: Ledger) -> None:

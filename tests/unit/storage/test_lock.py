@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longscroll.errors import StartupError
-from longscroll.storage.lock import FolderLock
+from longscroll.storage.lock import LOCK_NAME, Door, FolderLock, is_held
 
 
 def test_a_second_holder_is_told_who_the_first_is_and_what_to_do(tmp_path: Path) -> None:
@@ -43,3 +43,21 @@ def test_turns_exclude_each_other_and_say_nothing_of_a_holder(tmp_path: Path) ->
         assert not FolderLock(tmp_path).try_acquire()
     assert (tmp_path / "lock").read_bytes() == b""
     assert FolderLock(tmp_path).try_acquire()
+
+
+def test_a_lock_is_held_while_its_holder_has_it(tmp_path: Path) -> None:
+    path = tmp_path / LOCK_NAME
+    before = is_held(path)
+    with FolderLock(tmp_path):
+        during = (is_held(path), is_held(path))
+    assert (before, during, is_held(path)) == (False, (True, True), False)
+
+
+def test_one_at_a_time_stands_in_a_door(tmp_path: Path) -> None:
+    one, other = Door(tmp_path / "door"), Door(tmp_path / "door")
+    with one.standing(timeout_s=0), pytest.raises(TimeoutError), other.standing(timeout_s=0.01):
+        pass
+    with other.standing(timeout_s=0):
+        assert is_held(tmp_path / "door")
+    one.close()
+    other.close()

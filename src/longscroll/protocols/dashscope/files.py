@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from longscroll.access.base import Principal
 from longscroll.errors import InvalidParameter, QuotaExceeded, UploadTooLarge
@@ -26,7 +26,7 @@ from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.parameters import integer
 from longscroll.protocols.uploads import DEFAULT_PURPOSE, check_purpose, receive
 from longscroll.services.files import FileService, Upload
-from longscroll.types import File, FileStatus
+from longscroll.types import File
 
 MAX_FILES = 100
 MAX_PAGE = 1000
@@ -129,7 +129,6 @@ class Files:
         return UploadedFile(name=file.filename, file_id=file.id)
 
     def _render(self, file: File, principal: Principal) -> NativeFile:
-        is_waiting = file.status is FileStatus.UPLOADED
         return NativeFile(
             id=file.sequence,
             name=file.filename,
@@ -143,7 +142,7 @@ class Files:
             gmt_create=file.created_at.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S"),
             status=str(file.status),
             status_details=file.status_details,
-            longscroll=render_progress(self._files.progress(file.workspace, file.id)) if is_waiting else UNSET,
+            longscroll=render_progress(self._files.progress(file)),
         )
 
 

@@ -32,12 +32,11 @@ from longscroll.protocols.dashscope.schema import (
 from longscroll.protocols.encoding import encode, escape
 from longscroll.protocols.exchange import Answer, EventStream, Reply, Request, json_reply
 from longscroll.protocols.extensions import render_annotations, render_report
+from longscroll.protocols.heartbeats import comment
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.parameters import check
 from longscroll.services.models import ModelCatalog
-from longscroll.types import Annotation, ChatEvent, Delta, Finish, Message, Usage
-
-HEARTBEAT = b":keep-alive\n\n"
+from longscroll.types import Annotation, ChatEvent, Delta, Finish, Message, Progress, Usage
 
 NO_TURN = 'Either "prompt" or "messages" must exist and cannot both be none'
 ENCRYPTED = "Encrypted input is not supported."
@@ -91,7 +90,7 @@ class TextGeneration:
         if not wants_stream(request):
             return _whole(request, shape, await collect(events))
         renderer = FrameRenderer(request, shape)
-        return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=HEARTBEAT)
+        return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=renderer.heartbeat)
 
 
 class FrameRenderer:
@@ -108,13 +107,21 @@ class FrameRenderer:
         self._text = ""  # all text so far, cumulative streams only
         self._escaped = b""  # the same, as it stands in JSON
         self._annotations: tuple[Annotation, ...] = ()
+        self._progress: Progress | None = None  # the last
         self._template = self._make_template()
 
     def render(self, event: ChatEvent) -> bytes:
-        """Return the frame of an event; progress has none here, the writer's comments keep the stream alive."""
+        """Return the frame of an event; progress has none, it is told in the comment that fills the next silence."""
         if isinstance(event, Delta):
             return self._delta(event)
-        return self._last(event) if isinstance(event, Finish) else b""
+        if isinstance(event, Finish):
+            return self._last(event)
+        self._progress = event
+        return b""
+
+    def heartbeat(self) -> bytes:
+        """Return the comment frame of a silence; once the answer has begun there is no progress to tell."""
+        return f":{comment(None if self._n_frames else self._progress)}\n\n".encode()
 
     def fail(self, error: Exception) -> bytes:
         """Return the frame that ends the stream with an error."""

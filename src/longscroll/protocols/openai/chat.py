@@ -14,6 +14,7 @@ from longscroll.protocols.conversation import to_chat_request, to_messages
 from longscroll.protocols.encoding import encode, escape
 from longscroll.protocols.exchange import Answer, EventStream, Reply, Request, json_reply
 from longscroll.protocols.extensions import render_annotations, render_report
+from longscroll.protocols.heartbeats import comment
 from longscroll.protocols.openai.errors import error_frame
 from longscroll.protocols.openai.schema import (
     AnswerChoice,
@@ -32,9 +33,8 @@ from longscroll.protocols.openai.schema import (
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.parameters import check
 from longscroll.services.models import ModelCatalog
-from longscroll.types import ChatEvent, Delta, Finish, Usage
+from longscroll.types import ChatEvent, Delta, Finish, Progress, Usage
 
-HEARTBEAT = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 
 _CONTENT = b'"content":"'
@@ -65,7 +65,7 @@ class Chat:
             running_reason=self._running_reason,
             with_usage=body.stream_options is not None and bool(body.stream_options.include_usage),
         )
-        return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=HEARTBEAT)
+        return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=renderer.heartbeat)
 
 
 class ChunkRenderer:
@@ -80,12 +80,13 @@ class ChunkRenderer:
         self._created = _created(request)
         self._id = f"chatcmpl-{request.id}"
         self._is_first = True
+        self._progress: Progress | None = None  # the last, until the answer begins
         template = self._frame(RunningChoice(NextDelta(""), running_reason))
         before, _, self._after = template.partition(_CONTENT)
         self._before = before + _CONTENT
 
     def render(self, event: ChatEvent) -> bytes:
-        """Return the frames of an event; progress has none here, the writer's comments keep the stream alive."""
+        """Return the frames of an event; progress has none, it is told in the comment that fills the next silence."""
         if isinstance(event, Delta):
             if self._is_first:
                 return self._first(event)
@@ -93,14 +94,21 @@ class ChunkRenderer:
                 delta = NextDelta(event.text, render_annotations(event.annotations))
                 return self._frame(RunningChoice(delta, self._running_reason))
             return self._before + escape(event.text) + self._after if event.text else b""
-        return self._last(event) if isinstance(event, Finish) else b""
+        if isinstance(event, Finish):
+            return self._last(event)
+        self._progress = event
+        return b""
+
+    def heartbeat(self) -> bytes:
+        """Return the comment frame of a silence."""
+        return f": {comment(self._progress)}\n\n".encode()
 
     def fail(self, error: Exception) -> bytes:
         """Return the frame that ends the stream with an error."""
         return error_frame(self._request, error)
 
     def _first(self, event: Delta) -> bytes:
-        self._is_first = False
+        self._is_first, self._progress = False, None
         delta = FirstDelta(event.text, annotations=render_annotations(event.annotations))
         return self._frame(FirstChoice(delta, finish_reason=self._running_reason))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
-
 from longscroll.errors import InvalidParameter, UnsupportedOperation
 from longscroll.protocols.dates import parse_date, zone
 from longscroll.protocols.exchange import Answer, Pieces, Reply, Request, json_reply
@@ -15,7 +13,7 @@ from longscroll.protocols.parameters import integer
 from longscroll.protocols.uploads import check_purpose, receive
 from longscroll.services.files import FileService, Upload
 from longscroll.storage.base import FileFilter
-from longscroll.types import File, FileStatus
+from longscroll.types import File
 
 MAX_PAGE = 2000
 
@@ -99,7 +97,6 @@ class Files:
         return Pieces(pieces=pieces, content_type="text/plain; charset=utf-8")
 
     def _render(self, file: File) -> FileObject:
-        is_waiting = file.status is FileStatus.UPLOADED
         return FileObject(
             id=file.id,
             bytes=file.size_bytes,
@@ -108,5 +105,5 @@ class Files:
             purpose=file.purpose,
             status=str(file.status),
             status_details=file.status_details,
-            longscroll=render_progress(self._files.progress(file.workspace, file.id)) if is_waiting else UNSET,
+            longscroll=render_progress(self._files.progress(file)),
         )

@@ -1,0 +1,57 @@
+"""A file for the pool of parsers, what it is told of it, and the processes behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psutil
+import pytest
+
+from longscroll.documents.messages import ParseDone, ParseProgress
+from longscroll.documents.parsers import Parsers
+from longscroll.errors import DocumentError, DocumentErrorKind
+from longscroll.types import Readable
+
+
+class Upload:
+    """A file to parse and the place of its artifact."""
+
+    def __init__(self, folder: Path, content: bytes, filename: str = "a.txt") -> None:
+        self.file = folder / "bytes"
+        self.file.write_bytes(content)
+        self.artifact = folder / "artifact"
+        self.filename = filename
+        self.progress: list[ParseProgress] = []
+        self.previews: list[tuple[Path, Readable]] = []
+
+    async def parse(self, parsers: Parsers) -> ParseDone:
+        return await parsers.parse(self.file, self.artifact, filename=self.filename, listener=self)
+
+    def progressed(self, progress: ParseProgress) -> None:
+        self.progress.append(progress)
+
+    async def readable(self, preview: Path, readable: Readable) -> None:
+        self.previews.append((preview, readable))
+
+    async def until_progress(self) -> None:
+        self.progress.clear()
+        async with asyncio.timeout(10):
+            while not self.progress:
+                await asyncio.sleep(0.005)
+
+    async def fails(self, parsers: Parsers) -> tuple[DocumentErrorKind, str]:
+        with pytest.raises(DocumentError) as caught:
+            await self.parse(parsers)
+        return caught.value.kind, str(caught.value)
+
+
+def zygote(parsers: Parsers) -> psutil.Process:
+    assert parsers.zygote_pid is not None
+    return psutil.Process(parsers.zygote_pid)
+
+
+async def until_no_child(parsers: Parsers) -> None:
+    async with asyncio.timeout(5):
+        while zygote(parsers).children():
+            await asyncio.sleep(0.01)
