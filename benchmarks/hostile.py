@@ -41,7 +41,7 @@ TOLD_WITHIN_S = 1.0  # between the end of a stalled child and the moment when a 
 SAMPLE_S = 0.02
 POLL_S = 0.02
 GIVE_UP_S = 120.0
-N_HEALTHY = 3  # at once, beside a crowd
+LATER_S = (0.2, 0.5, 3.0, 6.0)  # after a crowd of hostile files, a healthy one each
 
 TEXT = ""
 DAMAGED_PDF, DAMAGED_DOCX = "This PDF is damaged", "The document is damaged and cannot be read."
@@ -101,7 +101,7 @@ class Row(NamedTuple):
     name: str
     ended: Ended
     peak_mb: float
-    beside_s: float = 0.0  # of the healthy file
+    beside_s: float | None = None  # of the healthy file
     alone_s: float = 0.0
 
     @property
@@ -111,7 +111,7 @@ class Row(NamedTuple):
             "end": not ends_well(self.name, self.ended),
             "memory": self.peak_mb > MAX_PEAK_MB,
             "time": self.ended.stalled_s > MAX_STALLED_S + TOLD_WITHIN_S,
-            "neighbor": self.beside_s > self.alone_s + MAX_SLOWER_S,
+            "neighbor": (self.beside_s or 0.0) > self.alone_s + MAX_SLOWER_S,
         }
         return ", ".join(name for name, is_missed in bars.items() if is_missed)
 
@@ -257,29 +257,29 @@ class Trial:
         return Row(sample.name, worst, watch.peak_mb, statistics.median(healthy_s), self.alone_s)
 
     def crowd(self, samples: Sequence[Sample]) -> list[Row]:
-        """Send hostile files at once, and a moment later healthy ones."""
-        alone_s = max(ended.seconds for ended in at_once([self._send_healthy] * N_HEALTHY))
+        """Send hostile files at once, and healthy ones while they are parsed."""
         hostile = [functools.partial(send, self._hostile, sample) for sample in samples]
+        healthy = [functools.partial(self._send_healthy, after_s=after_s) for after_s in LATER_S]
         with PeakWatch(self._service.family) as watch:
-            ends = at_once([*hostile, *[self._send_healthy_later] * N_HEALTHY])
-        healthy = [Row(self._sample.name, end, 0.0, end.seconds, alone_s) for end in ends[len(samples) :]]
-        return [*(Row(s.name, end, watch.peak_mb) for s, end in zip(samples, ends, strict=False)), *healthy]
+            ends = at_once([*hostile, *healthy])
+        of_hostile = [Row(s.name, end, watch.peak_mb) for s, end in zip(samples, ends, strict=False)]
+        return of_hostile + [
+            Row(self._sample.name, end, 0.0, end.seconds, self.alone_s) for end in ends[len(samples) :]
+        ]
 
-    def _send_healthy(self) -> Ended:
+    def _send_healthy(self, *, after_s: float = 0.0) -> Ended:
+        time.sleep(after_s)
         ended = send(self._healthy, self._sample)
         assert ended.status == "processed", ended
         return ended
-
-    def _send_healthy_later(self) -> Ended:
-        time.sleep(0.5)  # by then the hostile ones have every turn that there is
-        return self._send_healthy()
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the lines of the table."""
     yield f"{'file':34} {'ended':9} {'s':>6} {'MB':>5} {'beside':>7} {'alone':>6}  missed"
     for row in rows:
-        numbers = f"{row.ended.seconds:6.2f} {row.peak_mb:5.0f} {row.beside_s:7.2f} {row.alone_s:6.2f}"
+        beside = f"{'':14}" if row.beside_s is None else f"{row.beside_s:7.2f} {row.alone_s:6.2f}"
+        numbers = f"{row.ended.seconds:6.2f} {row.peak_mb:5.0f} {beside}"
         yield f"{row.name:34} {row.ended.status:9} {numbers}  {row.missed or '-'}  {row.ended.sentence}"
 
 
@@ -302,7 +302,7 @@ def main() -> None:
         }
         for title, crowd in crowds.items():
             of_crowd = trial.crowd(crowd)
-            print(f"\n{title}, {N_HEALTHY} healthy ones beside them", *table(of_crowd), sep="\n")
+            print(f"\n{title}, healthy ones {LATER_S} s later", *table(of_crowd), sep="\n")
             rows += of_crowd
     n_missed = sum(bool(row.missed) for row in rows)
     print(f"\n{len(rows) - n_missed} of {len(rows)} hold every bar")

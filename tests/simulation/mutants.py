@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from longscroll.documents.claimed import ARTIFACT, BYTES, ClaimedFile
 from longscroll.documents.ingest import Ingest
 from longscroll.services.files import FileService
-from longscroll.storage.base import Claim, Outcome, blob_prefix
+from longscroll.storage.base import NO_LIMIT, Claim, Outcome, blob_prefix
 from longscroll.storage.memory import MemoryFiles
 from longscroll.types import File, FileStatus, Progress
 from simulation.history import Cast
@@ -43,15 +43,15 @@ class RenewsForAnybody(MemoryFiles):
 
 
 class ClaimsWhatIsHeld(MemoryFiles):
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
         for row in self._rows.values():
             row.lease_until = None
-        return await super().claim(owner, now=now, lease_s=lease_s)
+        return await super().claim(owner, now=now, lease_s=lease_s, share=share)
 
 
 class FenceStandsStill(MemoryFiles):
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
-        claim = await super().claim(owner, now=now, lease_s=lease_s)
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
+        claim = await super().claim(owner, now=now, lease_s=lease_s, share=share)
         if claim is None:
             return None
         self._rows[claim.file.workspace, claim.file.id].fence = 1
@@ -86,18 +86,18 @@ class NeverLetsGo(MemoryFiles):
     async def forfeit(self, owners: Collection[str]) -> int:
         return 0
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
-        return await super().claim(owner, now=now, lease_s=3600.0)
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
+        return await super().claim(owner, now=now, lease_s=3600.0, share=share)
 
 
 class EarlyFirst(MemoryFiles):
     """The store of an unfair queue: who uploaded first comes first."""
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
         free = [row for row in self._rows.values() if row.is_free(now)]
         for row in free[1:]:
             row.lease_until = datetime.max.replace(tzinfo=now.tzinfo)
-        claim = await super().claim(owner, now=now, lease_s=lease_s)
+        claim = await super().claim(owner, now=now, lease_s=lease_s, share=share)
         for row in free[1:]:
             row.lease_until = None
         return claim

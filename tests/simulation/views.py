@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from longscroll.errors import StorageFull
-from longscroll.storage.base import Claim, FileFilter, Outcome
+from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome
 from longscroll.storage.memory import MemoryFiles
 from longscroll.types import File, Progress
 from simulation.world import Key, Life, Operation, World, at_once
@@ -134,8 +134,8 @@ class FilesView(View):
     async def being_deleted(self) -> list[File]:
         return await self._ask("being_deleted", lambda rows: rows.being_deleted())
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
-        return await self._ask("claim", lambda rows: rows.claim(owner, now=now, lease_s=lease_s))
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
+        return await self._ask("claim", lambda rows: rows.claim(owner, now=now, lease_s=lease_s, share=share))
 
     async def renew(self, claim: Claim, *, now: datetime, lease_s: float, progress: Progress | None = None) -> bool:
         def effect(rows: MemoryFiles) -> Coroutine[Any, Any, bool]:

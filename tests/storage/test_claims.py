@@ -21,6 +21,15 @@ async def claim(files: FileStore, *, owner: str = "parser-1", after_s: float = 0
     return await files.claim(owner, now=NOON + timedelta(seconds=after_s), lease_s=LEASE_S)
 
 
+async def test_a_workspace_of_which_the_owner_has_its_share_is_passed_over(files: FileStore) -> None:
+    for workspace in ("a", "a", "a", "b"):
+        await files.add(make_file(workspace=workspace, size_bytes=1 if workspace == "a" else 9))
+    claims = [await files.claim("parser-1", now=NOON, lease_s=LEASE_S, share=1) for _ in range(3)]
+    assert [taken and taken.file.workspace for taken in claims] == ["a", "b", None]
+    other = await files.claim("parser-2", now=NOON, lease_s=LEASE_S, share=1)
+    assert other is not None
+
+
 async def claimed(files: FileStore, *, owner: str = "parser-1", after_s: float = 0) -> Claim:
     taken = await claim(files, owner=owner, after_s=after_s)
     assert taken is not None

@@ -105,7 +105,7 @@ class Artifact:
     def verify(self) -> None:
         """Check every byte, and that text, tables and segments fit each other, so that no reading of it can fail.
 
-        A second for 400 MB.
+        About a CPU second for a gigabyte.
 
         Raises:
             ArtifactError: a checksum is wrong, or what is stored contradicts itself.

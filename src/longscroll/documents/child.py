@@ -18,9 +18,10 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from io import BytesIO
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 import structlog
@@ -49,6 +50,8 @@ from longscroll.telemetry import configure_logging
 from longscroll.tokens import TokenCounter, load_counter
 
 _NICENESS = 5  # readers and the service go first
+_ELDER_NICENESS = 15
+_ELDER_S = 0.5  # a child at work for longer steps back when another begins
 _MAX_DESCRIPTORS = 253  # in one message, says the kernel
 _SPARE_DESCRIPTORS = 32
 _FIRST_DESCRIPTOR = 3  # after standard input, output and error
@@ -88,13 +91,18 @@ def warm_up(counter: TokenCounter) -> None:
     merge_artifacts(parts, BytesIO())
 
 
+class _Running(NamedTuple):
+    task: int
+    began_s: float
+
+
 class Zygote:
     """The loop: orders in, children out."""
 
     def __init__(self, control: socket.socket, counter: TokenCounter) -> None:
         self._control = control
         self._counter = counter
-        self._tasks: dict[int, int] = {}  # by child
+        self._children: dict[int, _Running] = {}  # those not reaped yet, so that their numbers are still their own
         self._decoder = msgspec.msgpack.Decoder(ZygoteOrder)
         self._wake, wake_end = socket.socketpair()
         for end in (self._wake, wake_end):
@@ -134,8 +142,8 @@ class Zygote:
         return True
 
     def _kill(self, task: int) -> None:
-        for child, its_task in self._tasks.items():
-            if its_task == task:  # not reaped yet, so the number is still its own
+        for child, running in self._children.items():
+            if running.task == task:
                 os.kill(child, signal.SIGKILL)
 
     def _fork(self, task: ChildTask, its: Descriptors) -> None:
@@ -148,15 +156,23 @@ class Zygote:
             run_child(task, its, self._counter)
         for descriptor in (*its.files, its.artifact, its.stream):
             os.close(descriptor)
-        self._tasks[child] = task.task
+        now = time.monotonic()
+        self._have_elders_step_back(now)
+        self._children[child] = _Running(task.task, now)
+
+    def _have_elders_step_back(self, now: float) -> None:
+        """Let a newcomer go before children that have been at work for long, perhaps for ever."""
+        for child, running in self._children.items():
+            if now - running.began_s > _ELDER_S:
+                os.setpriority(os.PRIO_PROCESS, child, _ELDER_NICENESS)
 
     def _reap(self) -> None:
-        while self._tasks:
+        while self._children:
             child, status, usage = os.wait4(-1, os.WNOHANG)
             if not child:
                 return
             ended = ChildEnded(
-                task=self._tasks.pop(child),
+                task=self._children.pop(child).task,
                 signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
                 peak_bytes=usage.ru_maxrss * _MAXRSS_BYTES,
                 cpu_s=usage.ru_utime + usage.ru_stime,

@@ -48,7 +48,7 @@ class IngestOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     lease_s: float = 5.0  # after this the files of a process that fell silent are taken up again
     renew_s: float = 0.5  # how soon others see progress, and a deletion is noticed
     poll_s: float = 0.5  # for what other processes do
-    young_s: float = 0.5  # a file under way for longer makes room for another, up to twice as many as parsers
+    young_s: float = 0.3  # a file under way for longer makes room for another, until there are too many
     backoff_s: float = 5.0  # after a failure that is not the file's; doubles while nothing gets done
     max_backoff_s: float = 60.0
     max_attempts: int = 100  # claims that came to no end: a file that takes its machine down is not read for ever

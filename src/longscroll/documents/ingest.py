@@ -40,6 +40,12 @@ __all__ = ["ARTIFACT", "BYTES", "PREVIEW", "PREVIEW_FOLDER", "Failed", "Ingest",
 MAX_DOUBLINGS = 10
 """Of the pause after setbacks; the numbers stay small however long a disk is full."""
 
+FILES_PER_PARSER = 3
+"""At once, over all workspaces, where the first of them take long."""
+
+SHARE_PER_PARSER = 2
+"""At once, of one workspace: files that go on for ever must leave room for the files of others."""
+
 LET_GO_LOOK_S = 0.05
 """Between two looks at whether another process has let go of a file that is being deleted."""
 
@@ -221,7 +227,10 @@ class Ingest:
     async def _claim_files(self) -> None:
         while self._has_room():
             claim = await self._rooms.files.claim(
-                self._presence.owner, now=self._rooms.clock(), lease_s=self._options.lease_s
+                self._presence.owner,
+                now=self._rooms.clock(),
+                lease_s=self._options.lease_s,
+                share=SHARE_PER_PARSER * self._rooms.parsers.n_children,
             )
             if claim is None or (claim.file.workspace, claim.file.id) in self._running:
                 return  # in the second case a lease was lost, and what runs under it will notice
@@ -233,7 +242,7 @@ class Ingest:
         now, n_children = asyncio.get_running_loop().time(), self._rooms.parsers.n_children
         n_young = sum(now - running.began < self._options.young_s for running in self._running.values())
         is_open = not self._is_draining and now >= self._resume_at
-        return is_open and n_young < n_children and len(self._running) < 2 * n_children
+        return is_open and n_young < n_children and len(self._running) < FILES_PER_PARSER * n_children
 
     async def _settle_debts(self) -> None:
         while self._owed:

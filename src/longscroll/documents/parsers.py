@@ -17,8 +17,8 @@ from longscroll.documents.messages import ParseDone
 
 __all__ = ["ParseListener", "ParserOptions", "Parsers"]
 
-N_SLOTS_PER_CHILD = 2
-"""A file has at most ``n_children`` at once; all together have so many times that, so that one never fills the pool."""
+N_SLOTS_PER_CHILD = 3
+"""A file has at most ``n_children`` at once; all together have so many times that, so that few never fill the pool."""
 
 
 class Parsers:

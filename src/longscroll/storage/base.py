@@ -18,6 +18,8 @@ from msgspec import Struct
 from longscroll.errors import DocumentErrorKind
 from longscroll.types import File, FileStatus, Progress
 
+NO_LIMIT = 2**31 - 1
+
 
 class FileFilter(Struct, frozen=True, kw_only=True):
     """Which files a listing shows; bounds are exclusive."""
@@ -109,10 +111,11 @@ class FileStore(Protocol):
     async def being_deleted(self) -> list[File]:
         """Return what a crash left between ``mark_deleting`` and ``remove``, over all workspaces."""
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
         """Take an ``uploaded`` file whose lease is free or past; None when there is none.
 
-        The workspace with the fewest claimed files comes first, within it small files, then early ones.
+        The workspace with the fewest claimed files comes first, within it small files, then early ones. One of which
+        the owner has ``share`` files under a lease is passed over.
         """
 
     async def renew(self, claim: Claim, *, now: datetime, lease_s: float, progress: Progress | None = None) -> bool:

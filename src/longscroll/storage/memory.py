@@ -21,7 +21,7 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from longscroll.storage.base import Claim, FileFilter, Key, Outcome
+from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Key, Outcome
 from longscroll.storage.names import check_deletable, check_listable, check_name
 from longscroll.types import File, FileStatus, Progress
 
@@ -123,12 +123,14 @@ class MemoryFiles:
         """Return files marked as deleting; see ``FileStore.being_deleted``."""
         return [row.file for row in self._rows.values() if row.file.status == FileStatus.DELETING]
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
         """Claim the smallest free file of the workspace with the fewest leases; see ``FileStore.claim``."""
-        free = [row for row in self._rows.values() if row.is_free(now)]
+        leased = [row for row in self._rows.values() if row.is_leased(now)]
+        n_leased = Counter(row.file.workspace for row in leased)
+        n_held = Counter(row.file.workspace for row in leased if row.lease_owner == owner)
+        free = [row for row in self._rows.values() if row.is_free(now) and n_held[row.file.workspace] < share]
         if not free:
             return None
-        n_leased = Counter(row.file.workspace for row in self._rows.values() if row.is_leased(now))
         row = min(free, key=lambda row: (n_leased[row.file.workspace], row.file.size_bytes, row.file.sequence))
         row.fence += 1
         row.file = replace(row.file, attempt=row.file.attempt + 1, progress=None)

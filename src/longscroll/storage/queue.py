@@ -1,7 +1,8 @@
 """Which waiting file is claimed next, as one statement.
 
-Owns the order: the workspace with the fewest files under a lease, within it the smallest file, then the earliest. Its
-cost grows with the workspaces that have files waiting, not with the files. Knows no connection; ``sql_files`` runs it.
+Owns the order: the workspace with the fewest files under a lease, within it the smallest file, then the earliest; who
+has its share of a workspace passes it over. Its cost grows with the workspaces that have files waiting, not with the
+files. Knows no connection; ``sql_files`` runs it.
 """
 
 from __future__ import annotations
@@ -38,11 +39,13 @@ def _next_workspace() -> sa.ScalarSelect[str]:
     n_leased = sa.select(sa.func.count()).where(
         leased.c.workspace == waiting.c.workspace, leased.c.lease_owner.is_not(None), leased.c.lease_until > NOW
     )
+    n_held = n_leased.where(leased.c.lease_owner == sa.bindparam("owner"))
     heads = sa.select(head.c.size_bytes).where(head.c.workspace == waiting.c.workspace, _is_free(head))
     smallest = heads.order_by(head.c.size_bytes, head.c.sequence).limit(1)
     earliest = smallest.with_only_columns(head.c.sequence)
     ranks = [rank.correlate(waiting).scalar_subquery() for rank in (n_leased, smallest, earliest)]
-    chosen = sa.select(waiting.c.workspace).where(waiting.c.workspace.is_not(None)).order_by(*ranks).limit(1)
+    has_room = n_held.correlate(waiting).scalar_subquery() < sa.bindparam("share", type_=sa.Integer)
+    chosen = sa.select(waiting.c.workspace).where(waiting.c.workspace.is_not(None), has_room).order_by(*ranks).limit(1)
     return chosen.scalar_subquery()
 
 
@@ -65,4 +68,4 @@ CLAIM = (
     )
     .returning(*(files.c[name] for name in File.__struct_fields__), files.c.fence)
 )
-"""Needs ``owner``, ``until`` and ``now``. None is claimed when none waits, or when neighbors are claiming what does."""
+"""Needs ``owner``, ``until``, ``now`` and ``share``. None is claimed when none waits that may be, or neighbors do."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from msgspec.structs import asdict
 from sqlalchemy.exc import IntegrityError
 
-from longscroll.storage.base import Claim, FileFilter, Outcome
+from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome
 from longscroll.storage.connections import Connections
 from longscroll.storage.queue import CLAIM
 from longscroll.storage.schema import FILE_SEQUENCE, counters, files, removed_files
@@ -133,10 +133,10 @@ class SqlFiles:
         """Return files marked as deleting; see ``FileStore.being_deleted``."""
         return await self._connections.read(lambda connection: _files(connection, SELECT_DELETING))
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float) -> Claim | None:
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = NO_LIMIT) -> Claim | None:
         """Claim by one UPDATE; see ``FileStore.claim``."""
         until = now + timedelta(seconds=lease_s)
-        values = {"owner": owner, "until": until, "now": now}
+        values = {"owner": owner, "until": until, "now": now, "share": share}
         row = await self._connections.write(lambda c: c.execute(CLAIM, values).mappings().one_or_none())
         if row is None:
             return None

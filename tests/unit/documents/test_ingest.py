@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from structlog.testing import capture_logs
 
 from factories.ingestion import ARTIFACT_BYTES, PREVIEW_BYTES, ScriptedParsers, done, progressed
-from factories.storage import NOON, make_file, put_blob, read_blob
+from factories.storage import NOON, WORKSPACE, make_file, put_blob, read_blob
 from longscroll.documents.ingest import ARTIFACT, BYTES, PREVIEW, Failed, Ingest, IngestOptions, Ready
 from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
@@ -46,8 +46,8 @@ class House:
     def clock(self) -> datetime:
         return self.now
 
-    async def upload(self) -> File:
-        file = make_file()
+    async def upload(self, workspace: str = WORKSPACE) -> File:
+        file = make_file(workspace=workspace)
         await put_blob(self.blobs, blob_prefix(file.workspace, file.id) + BYTES, b"bytes")
         return await self.files.add(file)
 
@@ -286,7 +286,7 @@ async def test_no_more_files_are_claimed_than_children_can_parse(house: House) -
         assert [await last_event(ingest, file) for file in files] == [Ready()] * 3
 
 
-async def test_files_that_take_long_make_room_for_others_up_to_twice_as_many(house: House) -> None:
+async def test_files_that_take_long_make_room_for_others_first_of_their_workspace_then_of_another(house: House) -> None:
     parsers = ScriptedParsers(n_children=1)
     parsers.gate.clear()
     async with house.ingest(parsers):
@@ -295,6 +295,11 @@ async def test_files_that_take_long_make_room_for_others_up_to_twice_as_many(hou
         await until(lambda: parsers.n_running == 2)
         await asyncio.sleep(3 * OPTIONS.young_s)
         assert parsers.n_running == 2
+        for _ in range(2):
+            await house.upload(workspace="another")
+        await until(lambda: parsers.n_running == 3)
+        await asyncio.sleep(3 * OPTIONS.young_s)
+        assert parsers.n_running == 3
 
 
 async def test_the_files_of_a_process_that_is_known_to_be_dead_are_taken_up_at_once(house: House) -> None:
@@ -424,11 +429,11 @@ async def test_ingestion_goes_on_after_a_store_failed_under_it(house: House) -> 
     class FailsOnce(MemoryFiles):
         has_failed = False
 
-        async def claim(self, owner: str, *, now: datetime, lease_s: float):  # type: ignore[no-untyped-def]
+        async def claim(self, owner: str, *, now: datetime, lease_s: float, share: int = 1):  # type: ignore[no-untyped-def]
             if not self.has_failed:
                 self.has_failed = True
                 raise ConnectionError("the database went away")
-            return await super().claim(owner, now=now, lease_s=lease_s)
+            return await super().claim(owner, now=now, lease_s=lease_s, share=share)
 
     house.files = FailsOnce()
     async with house.ingest(ScriptedParsers()) as ingest:

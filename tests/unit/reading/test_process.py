@@ -13,6 +13,8 @@ from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, Rea
 from longscroll.reading.process import LENGTH, Desk, serve
 from longscroll.tokens import EstimatedCounter
 
+MAPS = Path("/proc/self/maps")
+needs_maps = pytest.mark.skipif(not MAPS.exists(), reason="only Linux says what a process has mapped")
 TESLA = "Nikola Tesla was born in Smiljan. He died in New York in 1943."
 
 
@@ -58,7 +60,7 @@ def replace(path: Path, content: bytes) -> None:
 
 def mapped_under(folder: Path) -> list[str]:
     """Return the files of a folder that this process has mapped, deleted ones too."""
-    return [line for line in Path("/proc/self/maps").read_text().splitlines() if f" {folder}/" in line]
+    return [line for line in MAPS.read_text().splitlines() if f" {folder}/" in line]
 
 
 def test_files_and_inline_text_are_read_side_by_side(desk: Desk, stored: Path) -> None:
@@ -109,6 +111,7 @@ def test_a_document_that_grew_is_read_as_it_is_now(desk: Desk, stored: Path) -> 
     assert [first.n_tokens, second.n_tokens] == [(EstimatedCounter().count(text),) for text in (TESLA, grown)]
 
 
+@needs_maps
 def test_what_was_replaced_is_let_go(desk: Desk, stored: Path) -> None:
     exchange(desk, task(source(stored)))
     replace(stored, b"no artifact at all")
@@ -120,12 +123,14 @@ def test_what_was_replaced_is_let_go(desk: Desk, stored: Path) -> None:
     assert mapped_under(stored.parent) == []
 
 
+@needs_maps
 def test_a_document_that_did_not_change_is_mapped_once(desk: Desk, stored: Path) -> None:
     exchange(desk, task(source(stored)), task(source(stored)))
 
     assert len(mapped_under(stored.parent)) == 1
 
 
+@needs_maps
 def test_a_deleted_file_is_let_go_when_it_is_asked_for_again(desk: Desk, stored: Path) -> None:
     exchange(desk, task(source(stored)))
     stored.unlink()
