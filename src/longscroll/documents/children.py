@@ -25,6 +25,8 @@ N_EARLY_DEATHS = 2
 """So many zygotes that ended before they were ready, in a row, mean that there will be none soon; one may be chance."""
 RESTART_PAUSE_S = 1.0
 MAX_RESTART_PAUSE_S = 30.0
+STOOD_STILL_S = 1.0
+"""A deadline that is noticed so late tells that this process was paused, not that a child is stuck."""
 
 log = structlog.get_logger()
 
@@ -93,16 +95,23 @@ class Children:
         Raises:
             DocumentError: it failed, or says nothing any more. StorageFull: it has no space. ZygoteLost: it is gone.
         """
-        try:
-            async with asyncio.timeout(self._stall_s):
-                event = await child.next()
-        except TimeoutError:
-            raise DocumentError(
-                DocumentErrorKind.TIMEOUT, f"Reading the file made no progress for {self._stall_s:.0f} seconds."
-            ) from None
+        event = await self._next(child)
         if isinstance(event, ParseFailed):
             raise StorageFull(event.details) if event.kind is None else DocumentError(event.kind, event.details)
         return event
+
+    async def _next(self, child: Child) -> ParserReply | ChildEnded:
+        loop = asyncio.get_running_loop()
+        while True:
+            deadline = loop.time() + self._stall_s
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await child.next()
+            except TimeoutError:
+                if loop.time() - deadline < STOOD_STILL_S:
+                    raise DocumentError(
+                        DocumentErrorKind.TIMEOUT, f"Reading the file made no progress for {self._stall_s:.0f} seconds."
+                    ) from None
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
