@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,9 @@ from longscroll.telemetry import configure_logging
 UVICORN_ECHO = "Application startup failed. Exiting."
 """What uvicorn adds to every refused start; the reason itself is our one line."""
 
+
+UNSENT_BYTES = 128 << 10
+"""Of a reply that its client does not take yet; the kernel would keep megabytes."""
 
 TICK_S = 1.0
 """How often the date that every reply carries is set."""
@@ -119,6 +123,7 @@ def run(
     config = configured(config_file, data_dir, server, upstream=upstream, upstream_model=upstream_model)
     configure_logging(level=config.server.log_level)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != UVICORN_ECHO)
+    _allow_many_connections()
     listener = _listen(config)
     application = build_application(config)
     settings = uvicorn.Config(
@@ -137,12 +142,21 @@ def run(
     uvicorn_server.run(sockets=[listener])
 
 
+def _allow_many_connections() -> None:
+    """Take as many descriptors as this user may have: a thousand streams take a thousand."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # some systems say infinity and mean less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _listen(config: Config) -> socket.socket:
     """Bind before anything else starts: an address in use is the commonest way to fail."""
     host, port = config.server.host, config.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it: what a slow client makes the kernel keep
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     try:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:

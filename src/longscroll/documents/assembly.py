@@ -224,9 +224,13 @@ class Assembly:
                     raise
                 continue
             if isinstance(ended, ParseDone):
-                await asyncio.to_thread(path.replace, self._job.artifact)
+                self._put_in_place(path)
                 return ended
             self._blame("merge", ended)
+
+    def _put_in_place(self, path: Path) -> None:
+        """Rename on the event loop: it takes microseconds, and a thread could not be called back."""
+        path.replace(self._job.artifact)
 
     async def _merge_once(self, beginning: Beginning, path: Path) -> ParseDone:
         ended = await self._merge(beginning, path)

@@ -200,7 +200,7 @@ async def _opened(reads: Sequence[Path], writes: Path) -> AsyncIterator[list[int
     try:
         descriptors = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        opening.add_done_callback(_close_opened)
+        opening.add_done_callback(lambda opening: _undo(opening, writes))
         raise
     try:
         yield descriptors
@@ -208,9 +208,11 @@ async def _opened(reads: Sequence[Path], writes: Path) -> AsyncIterator[list[int
         _close(descriptors)
 
 
-def _close_opened(opening: asyncio.Task[list[int]]) -> None:
+def _undo(opening: asyncio.Task[list[int]], writes: Path) -> None:
+    """Close what nobody waits for any more, and remove the empty file that nobody else knows of."""
     if not opening.cancelled() and opening.exception() is None:
         _close(opening.result())
+        writes.unlink(missing_ok=True)
 
 
 def _close(descriptors: Sequence[int]) -> None:
