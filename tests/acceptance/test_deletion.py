@@ -79,7 +79,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def preview_of(service: RunningService, file_id: str) -> bool:
-    return any((service.data_dir / "blobs").glob(f"w/*/f/{file_id}/preview/artifact"))
+    return any((service.data_dir / "blobs").glob(f"w/*/f/{file_id}/preview/*"))
 
 
 def n_pages_done(client: Client, file_id: str) -> int:

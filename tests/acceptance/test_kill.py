@@ -93,3 +93,14 @@ def test_after_every_kind_of_loss_it_ends_well_and_leaves_no_process(tmp_path: P
         seen += running.family.members()
         assert running.stop() == 0
     until(lambda: not any(is_alive(process) for process in seen))
+
+
+@pytest.mark.slow
+def test_a_parser_process_that_hangs_is_replaced_and_no_file_is_blamed(tmp_path: Path) -> None:
+    with RunningService(tmp_path / "data") as running:
+        client = Client(running)
+        client.parsed(client.upload("first.txt", BEES.encode()))
+        [hanging] = running.family.zygotes()
+        hanging.suspend()
+        file = client.parsed(client.upload("second.txt", BEES.encode()))
+        assert (file["status"], is_alive(hanging)) == ("processed", False)

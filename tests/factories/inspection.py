@@ -34,7 +34,7 @@ class ArtifactWatch:
 
     def look(self) -> None:
         """Check what was not there at the last look."""
-        for pattern in ("w/*/f/*/artifact", "w/*/f/*/preview/artifact"):
+        for pattern in ("w/*/f/*/artifact", "w/*/f/*/preview/*"):
             for path in self._blobs.glob(pattern):
                 self._check(path)
 

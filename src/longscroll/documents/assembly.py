@@ -34,7 +34,7 @@ from longscroll.documents.messages import (
 )
 from longscroll.documents.parts import Beginning, Parts
 from longscroll.documents.previews import Previews
-from longscroll.documents.zygote import ZygoteLost
+from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.types import Readable
 
@@ -136,6 +136,8 @@ class Assembly:
         while (stretch := self._parts.take()) is not None:
             try:
                 await self._run_child(stretch)
+            except NoZygote:
+                raise
             except ZygoteLost:
                 n_lost += 1
                 log.warning("parsers.zygote_lost", n_lost=n_lost)
@@ -218,6 +220,8 @@ class Assembly:
         while True:
             try:
                 ended = await self._merge(self._parts.beginning(), path)
+            except NoZygote:
+                raise
             except ZygoteLost:
                 n_lost += 1
                 if n_lost >= self._options.max_zygotes:

@@ -32,6 +32,7 @@ from longscroll.documents.contain import Limits, die_with_parent, forbid_everyth
 from longscroll.documents.merge import merge_artifacts
 from longscroll.documents.messages import (
     LENGTH_BYTES,
+    ChildBegun,
     ChildEnded,
     ChildTask,
     KillTask,
@@ -159,6 +160,7 @@ class Zygote:
         now = time.monotonic()
         self._have_elders_step_back(now)
         self._children[child] = _Running(task.task, now)
+        self._control.sendall(frame(ChildBegun(task=task.task)))
 
     def _have_elders_step_back(self, now: float) -> None:
         """Let a newcomer go before children that have been at work for long, perhaps for ever."""

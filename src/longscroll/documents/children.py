@@ -1,7 +1,7 @@
 """The contained children of a service: so many at once, each with a deadline, forked by a zygote that is kept running.
 
-Owns the zygote: who waits for one gets the next as soon as it is there. Knows no file's way to its artifact, no retry
-and no store: files are paths here.
+Owns the zygote: who waits for one gets the first, or the next, as soon as it is there. Knows no file's way to its
+artifact, no retry and no store: files are paths here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Children:
         self._slots = asyncio.Semaphore(n_slots)
         self._n_waiting = 0
         self._numbers = count(1)
-        self._zygote: asyncio.Future[Zygote] | None = None  # None until it is started
+        self._zygote: asyncio.Future[Zygote] | None = None  # None until somebody needs it
+        self._is_stopped = False
         self._keeper: asyncio.Task[None] | None = None
         self._has_said_landlock = False
 
@@ -60,12 +61,12 @@ class Children:
         Raises:
             NoZygote: it cannot be started.
         """
-        self._zygote = asyncio.get_running_loop().create_future()
         self._keeper = asyncio.create_task(self._keep())
-        await asyncio.shield(self._zygote)
+        await asyncio.shield(self._awaited())
 
     async def stop(self) -> None:
         """End the zygote and all children; there will be no other."""
+        self._is_stopped = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -126,10 +127,15 @@ class Children:
             self._slots.release()
 
     async def _running_zygote(self) -> Zygote:
-        if self._zygote is None:
+        if self._is_stopped:
             raise NoZygote
         self._forget_lost()
-        return await asyncio.shield(self._zygote)
+        return await asyncio.shield(self._awaited())
+
+    def _awaited(self) -> asyncio.Future[Zygote]:
+        if self._zygote is None:
+            self._zygote = asyncio.get_running_loop().create_future()
+        return self._zygote
 
     def _current(self) -> Zygote | None:
         if self._zygote is None or not self._zygote.done() or self._zygote.exception() is not None:
@@ -157,22 +163,20 @@ class Children:
     async def _pause(self, pause_s: float) -> None:
         """Refuse whoever needs a zygote, for a while."""
         self._forget_lost()
-        assert self._zygote is not None, "the keeper runs between start and stop"
-        _refuse(self._zygote)
+        _refuse(self._awaited())
         await asyncio.sleep(pause_s)
         self._zygote = asyncio.get_running_loop().create_future()
 
     async def _live(self) -> bool:
         """Run one zygote from its start to its end; returns whether it got ready."""
         self._forget_lost()
-        assert self._zygote is not None, "the keeper runs between start and stop"
         try:
             zygote = await Zygote.start()
         except OSError as error:
             log.warning("parsers.zygote_not_started", reason=str(error))
             return False
         try:
-            self._zygote.set_result(zygote)
+            self._awaited().set_result(zygote)
             self._say_landlock(is_there=await zygote.until_ready())
             await zygote.until_lost()
         except NoZygote:

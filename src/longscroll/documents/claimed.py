@@ -34,12 +34,16 @@ BYTES = "bytes"
 """The name, under a file's prefix, of the bytes as uploaded."""
 
 PREVIEW_FOLDER = "preview/"
-PREVIEW = PREVIEW_FOLDER + ARTIFACT
-"""The name, under a file's prefix, of what can be read of it while the rest is parsed."""
+"""Holds, under a file's prefix, what can be read of it while the rest is parsed."""
 
 MISSING = "The stored bytes of the file are missing; upload it again."
 RATE_WINDOW_S = 10.0
 """Of the progress that the rate is told from."""
+
+
+def preview_name(readable: Readable) -> str:
+    """Return the name, under a file's prefix, of one beginning; a longer one never takes its place."""
+    return f"{PREVIEW_FOLDER}{readable.n_done}"
 
 
 class IngestOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,7 +161,7 @@ class ClaimedFile:
     async def _keep(self, preview: Path, readable: Readable) -> None:
         self._has_preview = True
         try:
-            await self._rooms.blobs.adopt(preview, self._prefix + PREVIEW)
+            await self._rooms.blobs.adopt(preview, self._prefix + preview_name(readable))
             reached(Moment.PREVIEW_ADOPTED)
             self.progress = replace(self.progress, readable=readable)
             if not await self._renew():

@@ -21,12 +21,12 @@ from msgspec import Struct
 from longscroll.documents.claimed import (
     ARTIFACT,
     BYTES,
-    PREVIEW,
     PREVIEW_FOLDER,
     ClaimedFile,
     IngestOptions,
     ParserPool,
     Rooms,
+    preview_name,
     to_the_end,
 )
 from longscroll.documents.zygote import NoZygote, ZygoteLost
@@ -35,7 +35,7 @@ from longscroll.storage.base import BlobStore, Claim, FileStore, Presence
 from longscroll.telemetry import Moment, reached
 from longscroll.types import FileStatus, Progress
 
-__all__ = ["ARTIFACT", "BYTES", "PREVIEW", "PREVIEW_FOLDER", "Failed", "Ingest", "IngestOptions", "Ready"]
+__all__ = ["ARTIFACT", "BYTES", "PREVIEW_FOLDER", "Failed", "Ingest", "IngestOptions", "Ready", "preview_name"]
 
 MAX_DOUBLINGS = 10
 """Of the pause after setbacks; the numbers stay small however long a disk is full."""

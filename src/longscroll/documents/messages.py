@@ -73,6 +73,12 @@ class ZygoteReady(Struct, frozen=True, kw_only=True, tag="ready"):
     is_landlocked: bool
 
 
+class ChildBegun(Struct, frozen=True, kw_only=True, tag="begun"):
+    """A child is at work on a task."""
+
+    task: int
+
+
 class ChildEnded(Struct, frozen=True, kw_only=True, tag="ended"):
     """A child is gone; ``signal`` is what ended it, None when it left by itself."""
 
@@ -132,7 +138,7 @@ class ParseFailed(Struct, frozen=True, kw_only=True, tag="failed"):
 ChildTask = ParseTask | MergeTask
 ParserReply = ParseOpened | ParseProgress | ParsePart | ParseDone | ParseFailed
 ZygoteOrder = ParseTask | MergeTask | KillTask
-ZygoteReply = ZygoteReady | ChildEnded
+ZygoteReply = ZygoteReady | ChildBegun | ChildEnded
 
 
 def frame(message: Struct) -> bytes:

@@ -17,6 +17,7 @@ from typing import Self
 import msgspec
 
 from longscroll.documents.messages import (
+    ChildBegun,
     ChildEnded,
     ChildTask,
     Frames,
@@ -31,6 +32,7 @@ from longscroll.documents.spawned import command
 
 _READ_BYTES = 1 << 16
 _READY_WITHIN_S = 60.0
+_FORKED_WITHIN_S = 10.0
 _ENVIRONMENT = {  # no secret, no thread; large pages, because a child touches most of its memory once
     "LC_ALL": "C.UTF-8",
     "OPENBLAS_NUM_THREADS": "1",
@@ -54,6 +56,7 @@ class Child:
         self.task = task
         self.stream = stream
         self.frames = Frames()
+        self.begun = asyncio.Event()
         self.ended: ChildEnded | None = None
         self._events: asyncio.Queue[ParserReply | ChildEnded | None] = asyncio.Queue()
 
@@ -138,6 +141,8 @@ class Zygote:
     async def begin(self, task: ChildTask, descriptors: Sequence[int]) -> Child:
         """Give files to read and then one to write to a new child; the descriptors stay the caller's.
 
+        A zygote that forks none for a while hangs, and is ended; no file is to blame.
+
         Raises:
             ZygoteLost: there is none to take them. NoZygote: there never was.
         """
@@ -149,6 +154,15 @@ class Zygote:
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear_child, child)
         with theirs:
             self._send(frame(task), [*descriptors, theirs.fileno()])
+        try:
+            async with asyncio.timeout(_FORKED_WITHIN_S):
+                await child.begun.wait()
+        except TimeoutError as error:
+            await self.close()
+            raise ZygoteLost from error
+        except asyncio.CancelledError:
+            self.kill(child)
+            raise
         return child
 
     def kill(self, child: Child) -> None:
@@ -182,6 +196,8 @@ class Zygote:
             reply = self._decoder.decode(body)
             if isinstance(reply, ZygoteReady):
                 self._ready.set_result(reply.is_landlocked)
+            elif isinstance(reply, ChildBegun):
+                self._children[reply.task].begun.set()
             else:
                 self._children[reply.task].ended = reply
                 self._settle(self._children[reply.task])
@@ -219,6 +235,7 @@ class Zygote:
             self._ready.exception()  # it may be that nobody waits
         for child in self._children.values():
             self._close_stream(child)
+            child.begun.set()
             child.put(None)
         self._children.clear()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from longscroll.documents.ingest import ARTIFACT, PREVIEW, Failed, Ingest, Ready
+from longscroll.documents.ingest import ARTIFACT, Failed, Ingest, Ready, preview_name
 from longscroll.errors import FileGone, FileNotParsed, FileUnreadable, InvalidFile
 from longscroll.storage.base import BlobStore, FileStore, blob_prefix
 from longscroll.types import File, FileStatus, Progress
@@ -101,9 +101,10 @@ class Attachments:
                     raise FileNotParsed(file.id) from None
 
     async def _attach(self, file: File, begun: Progress | None) -> Attachment:
-        path = await self._blobs.local_path(blob_prefix(file.workspace, file.id) + (PREVIEW if begun else ARTIFACT))
+        readable = begun.readable if begun else None
+        name = preview_name(readable) if readable else ARTIFACT
+        path = await self._blobs.local_path(blob_prefix(file.workspace, file.id) + name)
         if path is None:
             raise FileGone(file.id)
-        readable = begun.readable if begun else None
         n_tokens = readable.n_tokens if readable else file.n_tokens or 0
         return Attachment(file=file, artifact=path, n_tokens=n_tokens, parsed=begun)

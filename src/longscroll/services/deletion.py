@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
-from longscroll.documents.ingest import PREVIEW, PREVIEW_FOLDER, Ingest
+from longscroll.documents.ingest import PREVIEW_FOLDER, Ingest
 from longscroll.errors import FileNotFound, Overloaded, StorageFull
 from longscroll.services.in_use import FilesInUse
 from longscroll.storage.base import BlobStore, FileStore, blob_prefix
@@ -104,5 +104,9 @@ class Deletions:
             prefix = blob_prefix(workspace, file_id)
             if file_id not in files:
                 await self._blobs.delete_prefix(prefix)
-            elif PREVIEW in names and files[file_id].status != FileStatus.UPLOADED:
+            elif files[file_id].status != FileStatus.UPLOADED and any(map(_is_preview, names)):
                 await self._blobs.delete_prefix(prefix + PREVIEW_FOLDER)
+
+
+def _is_preview(name: str) -> bool:
+    return name.startswith(PREVIEW_FOLDER)

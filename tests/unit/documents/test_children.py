@@ -6,11 +6,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from factories.parsing import Upload
 from longscroll.documents.children import STOOD_STILL_S, Children
 from longscroll.documents.messages import ParseProgress
+from longscroll.documents.parsers import Parsers
 from longscroll.documents.zygote import Child
 from longscroll.errors import DocumentError
 
@@ -36,3 +39,14 @@ async def test_a_child_is_not_given_up_because_the_service_was_paused(child: Chi
     time.sleep(STALL_S + STOOD_STILL_S + 0.1)
     asyncio.get_running_loop().call_later(STALL_S / 2, child.put, PROGRESS)
     assert await waiting == PROGRESS
+
+
+async def test_who_comes_before_the_first_zygote_waits_for_it(tmp_path: Path) -> None:
+    parsers = Parsers(n_children=1)
+    parsing = asyncio.create_task(Upload(tmp_path, b"a small file\n").parse(parsers))
+    await asyncio.sleep(0.05)
+    await parsers.start()
+    try:
+        assert (await parsing).n_chars == len("a small file\n")
+    finally:
+        await parsers.stop()

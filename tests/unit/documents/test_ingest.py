@@ -15,7 +15,16 @@ from structlog.testing import capture_logs
 
 from factories.ingestion import ARTIFACT_BYTES, PREVIEW_BYTES, ScriptedParsers, done, progressed
 from factories.storage import NOON, WORKSPACE, make_file, put_blob, read_blob
-from longscroll.documents.ingest import ARTIFACT, BYTES, PREVIEW, Failed, Ingest, IngestOptions, Ready
+from longscroll.documents.ingest import (
+    ARTIFACT,
+    BYTES,
+    PREVIEW_FOLDER,
+    Failed,
+    Ingest,
+    IngestOptions,
+    Ready,
+    preview_name,
+)
 from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
 from longscroll.storage.base import Claim, blob_prefix
@@ -365,12 +374,14 @@ async def test_the_beginning_can_be_read_while_the_rest_is_parsed_and_is_gone_af
         file = await house.upload()
         await until(lambda: parsers.n_running == 1)
         for n_done, content in ((5, b"five pages"), (9, b"nine pages")):
-            staged = await parsers.preview(Readable(n_done=n_done, n_tokens=n_done * 10), content)
+            readable = Readable(n_done=n_done, n_tokens=n_done * 10)
+            staged = await parsers.preview(readable, content)
             stored = await house.files.get(file.workspace, file.id)
             assert stored is not None
             assert stored.progress is not None
-            assert stored.progress.readable == Readable(n_done=n_done, n_tokens=n_done * 10)
-            assert await read_blob(house.blobs, blob_prefix(file.workspace, file.id) + PREVIEW) == content
+            assert stored.progress.readable == readable
+            name = blob_prefix(file.workspace, file.id) + preview_name(readable)
+            assert await read_blob(house.blobs, name) == content
             assert not staged.exists()
         parsers.gate.set()
         assert await last_event(ingest, file) == Ready()
@@ -380,7 +391,7 @@ async def test_the_beginning_can_be_read_while_the_rest_is_parsed_and_is_gone_af
 
 async def test_a_preview_that_an_earlier_claim_left_is_gone_after(house: House) -> None:
     file = await house.upload()
-    await put_blob(house.blobs, blob_prefix(file.workspace, file.id) + PREVIEW, PREVIEW_BYTES)
+    await put_blob(house.blobs, f"{blob_prefix(file.workspace, file.id)}{PREVIEW_FOLDER}48", PREVIEW_BYTES)
     given_back = await house.files.claim(NEIGHBOR, now=house.now, lease_s=1)
     assert given_back is not None
     await house.files.release(given_back)
@@ -393,7 +404,7 @@ async def test_a_preview_that_an_earlier_claim_left_is_gone_after(house: House) 
 async def test_a_preview_that_finds_no_space_is_left_out(house: House) -> None:
     class FullForPreviews(MemoryBlobs):
         async def adopt(self, staged: Path, name: str) -> None:
-            if name.endswith(PREVIEW):
+            if PREVIEW_FOLDER in name:
                 raise StorageFull("full")
             await super().adopt(staged, name)
 
