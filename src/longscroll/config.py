@@ -32,7 +32,7 @@ class ServerOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     host: str = "127.0.0.1"
     port: int = 7300  # 0: any free port
     data_dir: str = ""  # empty: $XDG_DATA_HOME/longscroll
-    workers: int = 0  # reader processes and parsers at once; 0: by the number of cores
+    workers: int = 0  # reader processes, one less than files parsed at once; 0: by the number of cores
     drain_s: float = 30.0  # how long SIGTERM lets running streams finish
     max_body_bytes: int = 16 << 20  # of a JSON body
     log_level: str = "info"

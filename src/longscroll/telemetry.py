@@ -27,7 +27,7 @@ class Moment(StrEnum):
     PARSED = "ingest.parsed"  # the artifact is whole, but staged
     PREVIEW_ADOPTED = "ingest.preview_adopted"
     ARTIFACT_ADOPTED = "ingest.artifact_adopted"  # in place, not published
-    PUBLISHED = "ingest.published"  # what it replaces is still there
+    PUBLISHED = "ingest.published"
     DELETE_MARKED = "delete.marked"
     DELETE_LET_GO = "delete.let_go"  # nobody parses it any more
     BLOB_DELETED = "blob.deleted"  # one of several

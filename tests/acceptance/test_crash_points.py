@@ -23,6 +23,15 @@ from longscroll.telemetry import Moment
 DIES_WITHIN_S = 30.0
 RECOVERY_S = 3.0
 N_LARGE_PAGES = 1200
+OF_WORKERS = (
+    Moment.BLOB_FORCED,
+    Moment.BLOB_RENAMED,
+    Moment.CLAIMED,
+    Moment.PARSED,
+    Moment.PREVIEW_ADOPTED,
+    Moment.ARTIFACT_ADOPTED,
+    Moment.PUBLISHED,
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,23 @@ def test_it_recovers_from_a_kill_at_every_moment(
     with Stage(tmp_path / "data", seed=n_th) as stage:
         die(stage, moment, n_th)
         recoveries.append(recover(stage))
+        stage.rest()
+        assert stage.service.stop() == 0
+    assert stage.history.harms == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", OF_WORKERS)
+def test_a_worker_that_dies_at_a_moment_costs_nothing(moment: Moment, prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "data")
+    with Stage(tmp_path / "data") as stage:
+        stage.start()
+        worker = stage.start_worker(program=crashing_at(moment, 1))
+        stage.watch()
+        stage.act("small", live_small)
+        stage.act("large", live_large)
+        assert worker.wait(DIES_WITHIN_S) == -signal.SIGKILL
+        stage.bury(worker)
         stage.rest()
         assert stage.service.stop() == 0
     assert stage.history.harms == []

@@ -66,9 +66,10 @@ class Stage:
         self.clients.service = service
         return began
 
-    def start_worker(self) -> None:
+    def start_worker(self, program: Sequence[str] = COMMAND) -> RunningWorker:
         """Start a worker on the same folder."""
-        self.worker = RunningWorker(self.data_dir)
+        self.worker = RunningWorker(self.data_dir, program=program)
+        return self.worker
 
     @property
     def service(self) -> RunningService:

@@ -121,9 +121,9 @@ class RunningService(Running):
 class RunningWorker(Running):
     """``longscroll worker``."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, program: Sequence[str] = COMMAND) -> None:
         """Start a worker on ``data_dir`` and wait until it says that it takes files."""
-        super().__init__(data_dir, ["worker"])
+        super().__init__(data_dir, ["worker"], program=program)
         end = time.monotonic() + READY_WITHIN_S
         while f"{TAKING}{data_dir}" not in self._said():
             if self.process.poll() is not None or time.monotonic() > end:

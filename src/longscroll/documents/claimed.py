@@ -175,12 +175,20 @@ class ClaimedFile:
         if outcome.status == FileStatus.PROCESSED:
             await self._rooms.blobs.adopt(staged, self._prefix + ARTIFACT)
             reached(Moment.ARTIFACT_ADOPTED)
-        if not await self._rooms.files.publish(self.claim, outcome):
+        if not (await self._end_preview() and await self._rooms.files.publish(self.claim, outcome)):
             await self._withdraw()
             return False
         reached(Moment.PUBLISHED)
-        if self._has_preview:
-            await self._rooms.blobs.delete_prefix(self._prefix + PREVIEW_FOLDER)
+        return True
+
+    async def _end_preview(self) -> bool:
+        """Take back the beginning, which the whole replaces; False when the claim was lost."""
+        if not self._has_preview:
+            return True
+        self.progress = replace(self.progress, readable=None)
+        if not await self._renew():
+            return False
+        await self._rooms.blobs.delete_prefix(self._prefix + PREVIEW_FOLDER)
         return True
 
     async def _withdraw(self) -> None:

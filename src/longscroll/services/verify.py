@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from longscroll.documents.artifact import Artifact
-from longscroll.documents.ingest import ARTIFACT, BYTES
+from longscroll.documents.ingest import ARTIFACT, BYTES, PREVIEW_FOLDER
 from longscroll.documents.segment import TERMS_VERSION
 from longscroll.errors import ArtifactError
 from longscroll.storage.base import BlobStore, FileFilter, FileStore, blob_prefix
@@ -167,8 +167,10 @@ class Verification:
             n_bytes += n_more
             wrong += [wrong_artifact] if wrong_artifact else []
         if file.status != FileStatus.UPLOADED:
+            previews = {name for name in names if name.startswith(PREVIEW_FOLDER)}
+            problems += [_problem(file, f"{name} is left over", _RESTART) for name in sorted(previews)]
             expected = {BYTES, ARTIFACT} if file.status == FileStatus.PROCESSED else {BYTES}
-            wrong += [f"{name} is left over" for name in sorted(names - expected)]
+            wrong += [f"{name} is left over" for name in sorted(names - expected - previews)]
         advice = _UPLOAD_AGAIN if wrong_bytes else _PARSE_AGAIN
         problems += [_problem(file, what, advice, can_be_parsed_again=not wrong_bytes) for what in wrong]
         return _Look((file.workspace, file.id), n_bytes, tuple(problems))

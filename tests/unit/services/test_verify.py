@@ -140,14 +140,21 @@ async def test_an_artifact_by_other_term_rules_can_be_made_again(folder: Folder)
 
 
 @pytest.mark.parametrize("status", [FileStatus.PROCESSED, FileStatus.ERROR])
-async def test_what_is_left_over_beside_a_final_state_is_named(folder: Folder, status: FileStatus) -> None:
-    await folder.write(await folder.put(status), "preview/artifact", b"half")
+async def test_a_beginning_that_is_left_over_is_the_next_start_s_work(folder: Folder, status: FileStatus) -> None:
+    await folder.write(await folder.put(status), "preview/48", b"half")
     [problem] = await folder.problems()
-    assert (problem.what, problem.can_be_parsed_again) == ("preview/artifact is left over", True)
+    assert (problem.what, problem.can_be_parsed_again) == ("preview/48 is left over", False)
+    assert problem.advice.startswith("Restart the service")
+
+
+async def test_a_document_that_is_left_over_beside_an_error_is_named(folder: Folder) -> None:
+    await folder.write(await folder.put(FileStatus.ERROR), "artifact", b"half")
+    [problem] = await folder.problems()
+    assert (problem.what, problem.can_be_parsed_again) == ("artifact is left over", True)
 
 
 async def test_the_preview_of_a_file_that_is_being_parsed_is_not_left_over(folder: Folder) -> None:
-    await folder.write(await folder.put(FileStatus.UPLOADED), "preview/artifact", b"half")
+    await folder.write(await folder.put(FileStatus.UPLOADED), "preview/48", b"half")
     assert await folder.said() == []
 
 
