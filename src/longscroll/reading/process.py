@@ -25,14 +25,15 @@ from longscroll.engines.extractive import compose
 from longscroll.errors import FileGone, LongscrollError
 from longscroll.reading.evidence import OpenDocument, ReadingOptions, find_evidence, n_tokens_read
 from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, ReaderReply, ReaderTask, ReadTask, Source
-from longscroll.tokens import TokenCounter, load_counter
+from longscroll.tokens import EstimatedCounter, TokenCounter, load_counter
 
 LENGTH = struct.Struct("<I")
 READY = LENGTH.pack(0)
-"""What a reader says before all else, once it has loaded everything that it needs."""
+"""What a reader says before all else, once it has loaded what every question needs."""
 MAX_OPEN = 1024
 """Artifacts kept mapped; a mapping costs address space, not memory."""
 MAX_INLINE_BYTES = 128 << 20
+WARM_UP = "Warm up. 预热。"
 
 
 class _Opened(NamedTuple):
@@ -49,7 +50,6 @@ class Desk:
         self._options = options
         self._load = load
         self._open: OrderedDict[tuple[str, Path], _Opened] = OrderedDict()
-        self._loaded: TokenCounter | None = None
         self._inline: InlineDocuments | None = None
 
     def do(self, task: ReaderTask) -> ReaderReply:
@@ -64,16 +64,18 @@ class Desk:
         return self._read(task)
 
     def warm_up(self) -> None:
-        """Make the tables that the first question would wait for: characters, stems, tokens."""
-        source = Source(document=0, workspace="", inline="Warm up. 预热。")
+        """Make the tables that the first question would wait for: characters and stems."""
+        source = Source(document=0, workspace="", inline=WARM_UP)
+        document = OpenDocument(source, InlineDocuments(len(WARM_UP), EstimatedCounter()).get("", WARM_UP))
         for question in ("What is this about?", "Who warms up?"):
-            self.do(ReadTask(task=0, question=question, sources=(source,), context_window=None))
-        self._inline = InlineDocuments(MAX_INLINE_BYTES, self._counter())
+            task = ReadTask(task=0, question=question, sources=(source,), context_window=None)
+            find_evidence(task, [document], self._options)
 
-    def _counter(self) -> TokenCounter:
-        if self._loaded is None:
-            self._loaded = self._load()
-        return self._loaded
+    def inline_documents(self) -> InlineDocuments:
+        """Return the texts inside messages; the first call loads what counts their tokens, in a quarter of a second."""
+        if self._inline is None:
+            self._inline = InlineDocuments(MAX_INLINE_BYTES, self._load())
+        return self._inline
 
     def _read(self, task: ReadTask) -> Read:
         documents = [OpenDocument(source, self._artifact(source)) for source in task.sources]
@@ -90,9 +92,7 @@ class Desk:
 
     def _artifact(self, source: Source) -> Artifact:
         if source.artifact is None:
-            if self._inline is None:
-                self._inline = InlineDocuments(MAX_INLINE_BYTES, self._counter())
-            return self._inline.get(source.workspace, source.inline or "")
+            return self.inline_documents().get(source.workspace, source.inline or "")
         return self._mapped(source.workspace, Path(source.artifact), source.file_id or "")
 
     def _mapped(self, workspace: str, path: Path, file_id: str) -> Artifact:
@@ -126,6 +126,7 @@ def main(arguments: list[str]) -> None:
     desk.warm_up()
     replies.write(READY)
     replies.flush()
+    desk.inline_documents()
     serve(desk, sys.stdin.buffer, replies)
 
 
