@@ -14,10 +14,17 @@ _FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsi
 
 def write_text(path: Path, n_bytes: int) -> None:
     """Write lines of made-up words."""
+    path.write_bytes(make_text(n_bytes))
+
+
+def make_text(n_bytes: int) -> bytes:
+    """Return lines of made-up words."""
     sentences = _sentences(random.Random(1))
-    with path.open("w", encoding="ascii") as file:
-        while file.tell() < n_bytes:
-            file.writelines(f"{next(sentences)}.\n" for _ in range(1000))
+    lines, size = [], 0
+    while size < n_bytes:
+        lines.append(f"{next(sentences)}.\n")
+        size += len(lines[-1])
+    return "".join(lines).encode()
 
 
 def write_pdf(path: Path, n_pages: int, n_bytes: int) -> None:

@@ -31,7 +31,7 @@ from benchmarks.long_files import write_pdf, write_text
 from msgspec import Struct
 
 from longscroll.documents.messages import ChildEnded, ParseProgress, ParseTask
-from longscroll.documents.parsers import Parsers
+from longscroll.documents.parsers import ParserOptions, Parsers
 from longscroll.documents.zygote import Zygote
 from longscroll.parsing.pdf import parse_pdf
 from longscroll.types import Readable
@@ -39,6 +39,7 @@ from longscroll.types import Readable
 N_ROUNDS = 5
 N_LONG_ROUNDS = 3
 MAX_PAGES = 1 << 20
+OPTIONS = ParserOptions()
 
 
 def run_bare(path: Path) -> None:
@@ -65,7 +66,15 @@ def cpu_s(work: Callable[[Path], object], path: Path) -> float:
 async def run_child(zygote: Zygote, path: Path) -> float:
     """Return the CPU seconds of one child, from its fork to its end."""
     with path.open("rb") as file, tempfile.TemporaryFile() as artifact:
-        task = ParseTask(task=time.monotonic_ns(), filename=path.name, max_pages=MAX_PAGES, part_pages=MAX_PAGES)
+        task = ParseTask(
+            task=time.monotonic_ns(),
+            filename=path.name,
+            max_pages=MAX_PAGES,
+            part_pages=MAX_PAGES,
+            memory_bytes=OPTIONS.memory_bytes,
+            artifact_bytes=OPTIONS.max_artifact_bytes,
+            cpu_s=OPTIONS.cpu_s,
+        )
         child = await zygote.begin(task, [file.fileno(), artifact.fileno()])
         while not isinstance(event := await child.next(), ChildEnded):
             pass

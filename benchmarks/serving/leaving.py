@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from benchmarks.serving.large_files import make_text
+from benchmarks.long_files import make_text
 from benchmarks.serving.open_loop import quantile
 
 from factories.departures import CASES, Case, Stage, cpu_ns, idle_at, left
@@ -33,7 +33,7 @@ MOST_MEGABYTES = 14
 
 def upload(stage: Stage, megabytes: int) -> list[str]:
     sizes = [min(MOST_MEGABYTES, megabytes - n) for n in range(0, megabytes, MOST_MEGABYTES)]
-    ids = [stage.client.upload(f"{n}.txt", make_text(size)) for n, size in enumerate(sizes)]
+    ids = [stage.client.upload(f"{n}.txt", make_text(size * 1_000_000)) for n, size in enumerate(sizes)]
     for file_id in ids:
         assert stage.client.parsed(file_id, within_s=300)["status"] == "processed"
     return ids

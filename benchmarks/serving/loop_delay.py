@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from benchmarks.haystack import QUESTIONS, SETTLE_S, documents
-from benchmarks.serving.large_files import make_pdf, make_text
+from benchmarks.long_files import write_pdf, write_text
 from benchmarks.serving.open_loop import Cpu, PacedStreams, ask_on_schedule, own_cpu, quantile
 
 from factories.http import Client
@@ -160,10 +160,12 @@ async def measure(bench: Bench, folder: Path, options: argparse.Namespace) -> li
     async with observed(bench, "16 conversations") as asking:
         asking.first_s = await ask_questions(bench, options.seconds)
     phases = [idle, alone, asking]
-    for name, make in (("large.pdf", make_pdf), ("large.txt", make_text)):
-        document = folder / name
-        print(f"{name}: {document.write_bytes(await asyncio.to_thread(make, options.megabytes)) / 1e6:.0f} MB")
-        async with observed(bench, f"the same, {name}") as parsing:
+    pdf, text, n_bytes = folder / "large.pdf", folder / "large.txt", options.megabytes * 1_000_000
+    await asyncio.to_thread(write_pdf, pdf, n_bytes // 10_000, n_bytes)
+    await asyncio.to_thread(write_text, text, n_bytes)
+    for document in (pdf, text):
+        print(f"{document.name}: {document.stat().st_size / 1e6:.0f} MB")
+        async with observed(bench, f"the same, {document.name}") as parsing:
             parsing.first_s = await ask_while_parsing(bench, document)
         phases.append(parsing)
     async with observed(bench, "bursts of 16: the last") as bursting:

@@ -145,7 +145,7 @@ async def running_worker(config: Config) -> AsyncIterator[Ingest]:
 async def _archive(config: Config) -> AsyncIterator[Archive]:
     """Open the stores of a data folder and say that this process is there; no file is taken before ingestion starts.
 
-    The parsers start with the first file, or when they are told to.
+    The parsers are not started either: what is claimed before waits for them.
     """
     async with AsyncExitStack() as stack:
         parsers = Parsers(n_children=_n_workers(config) + 1)

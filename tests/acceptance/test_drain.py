@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,15 @@ def until_draining(service: RunningService) -> None:
         time.sleep(0.01)
 
 
+def upload_of_text(service: RunningService) -> bytes:
+    """Return the request of an upload as it goes over the wire."""
+    form = (
+        '--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfile-extract\r\n'
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="log.txt"\r\n\r\n' + TEXT + "\r\n--b--\r\n"
+    ).encode()
+    return request("POST", "/v1/files", form, "Content-Type: multipart/form-data; boundary=b", key=service.key)
+
+
 def test_a_service_with_nothing_to_do_ends_at_once(tmp_path: Path) -> None:
     with running(tmp_path) as service, Connection(service.host_and_port[1]) as kept_open:
         told = tell(service)
@@ -127,12 +137,8 @@ def test_what_comes_on_a_connection_that_was_kept_open_is_refused_and_ends_it(tm
 
 
 def test_an_upload_under_way_is_taken_and_kept(tmp_path: Path) -> None:
-    form = (
-        '--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfile-extract\r\n'
-        '--b\r\nContent-Disposition: form-data; name="file"; filename="log.txt"\r\n\r\n' + TEXT + "\r\n--b--\r\n"
-    ).encode()
     with running(tmp_path) as service, Connection(service.host_and_port[1]) as connection:
-        whole = request("POST", "/v1/files", form, "Content-Type: multipart/form-data; boundary=b", key=service.key)
+        whole = upload_of_text(service)
         connection.send(whole[: len(whole) // 2])
         time.sleep(0.2)
         tell(service)
@@ -142,6 +148,24 @@ def test_an_upload_under_way_is_taken_and_kept(tmp_path: Path) -> None:
         assert (reply.status, service.wait(10)) == (200, 0)
     with running(tmp_path) as service:
         assert Client(service).parsed(json.loads(reply.body)["id"])["bytes"] == len(TEXT)
+
+
+def test_a_file_that_comes_during_the_drain_is_left_to_the_next_start_however_long_that_takes(tmp_path: Path) -> None:
+    with running(tmp_path) as service, Connection(service.host_and_port[1]) as connection:
+        Client(service).parsed(Client(service).upload("warm up.txt", b"The parsers are ready.\n"))
+        whole = upload_of_text(service)
+        connection.send(whole[: len(whole) // 2])
+        with Asking(service, "count") as asking:
+            asking.receive_until(b'"one"')
+            tell(service)
+            until_draining(service)
+            connection.send(whole[len(whole) // 2 :])
+            assert connection.receive().status == 200
+            assert b"five" in asking.rest()
+        assert service.wait(10) == 0
+    with closing(sqlite3.connect(f"file:{service.data_dir / 'longscroll.db'}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT status, attempt FROM files ORDER BY sequence").fetchall()
+    assert rows == [("processed", 1), ("uploaded", 0)]
 
 
 @pytest.mark.parametrize("path", [COMPAT, NATIVE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,19 @@ def test_after_every_kind_of_loss_it_ends_well_and_leaves_no_process(tmp_path: P
         seen += running.family.members()
         assert running.stop() == 0
     until(lambda: not any(is_alive(process) for process in seen))
+
+
+@pytest.mark.slow
+def test_files_that_wait_are_read_at_once_after_a_restart_whose_model_server_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        arguments = ["--upstream", url, "--upstream-model", "m"]
+        with RunningService(tmp_path / "data") as first:
+            uploaded = [Client(first).upload(f"{n}.txt", LONG.encode()) for n in range(6)]
+            first.kill()
+        with RunningService(tmp_path / "data", arguments=arguments) as second:
+            statuses = [Client(second).parsed(file_id)["status"] for file_id in uploaded]
+            assert (statuses, "no_parser" in second.log_path.read_text()) == (["processed"] * 6, False)
 
 
 @pytest.mark.slow

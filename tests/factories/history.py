@@ -68,6 +68,7 @@ class History:
         self._uploads: dict[str, Upload] = {}
         self.harms: list[tuple[Harm, str]] = []
         self.counts: Counter[str] = Counter()
+        self.names_left: set[str] = set()  # of deleted files
 
     def harm(self, kind: Harm, words: str) -> None:
         """Write down what must not have happened."""

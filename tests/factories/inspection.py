@@ -136,7 +136,7 @@ def _found(token: str, traces: Iterable[Trace], history: History) -> None:
         if is_text:
             history.harm(Harm.LEFT, f"{token} in {path.name}")
         else:
-            history.counts["names of deleted files"] += 1
+            history.names_left.add(token)
 
 
 def _check_blobs(data_dir: Path, upload: Upload, history: History) -> None:

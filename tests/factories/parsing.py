@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from longscroll.documents.messages import ParseDone, ParseProgress
-from longscroll.documents.parsers import Parsers
+from longscroll.documents.messages import ParseDone, ParseProgress, ParseTask
+from longscroll.documents.parsers import ParserOptions, Parsers
 from longscroll.errors import DocumentError, DocumentErrorKind
 from longscroll.types import Readable
 
@@ -55,3 +55,20 @@ async def until_no_child(parsers: Parsers) -> None:
     async with asyncio.timeout(5):
         while zygote(parsers).children():
             await asyncio.sleep(0.01)
+
+
+def limits() -> dict[str, int]:
+    """Return what a child may use when nobody says otherwise."""
+    options = ParserOptions()
+    return {
+        "memory_bytes": options.memory_bytes,
+        "artifact_bytes": options.max_artifact_bytes,
+        "cpu_s": options.cpu_s,
+    }
+
+
+def parse_task(filename: str, *, task: int = 0, part_pages: int = ParserOptions().part_pages) -> ParseTask:
+    """Return the order to parse a file."""
+    return ParseTask(
+        task=task, filename=filename, max_pages=ParserOptions().max_pages, part_pages=part_pages, **limits()
+    )

@@ -143,7 +143,7 @@ def report(tally: Tally, history: History) -> str:
         ("refused for now (429, 503)", str(history.counts["refused for now"])),
         ("artifacts verified", str(history.counts["artifacts verified"])),
         *((str(harm), str(harms[harm])) for harm in Harm),
-        ("names of deleted files left by SQLite", str(history.counts["names of deleted files"])),
+        ("names of deleted files left by SQLite", str(len(history.names_left))),
         ("recovery p50 / p95 / max", f"{statistics.median(seconds):.2f} / {p95:.2f} / {seconds[-1]:.2f} s"),
         ("wall", f"{tally.wall_s:.0f} s"),
     ]

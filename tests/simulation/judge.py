@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from longscroll.documents.ingest import ARTIFACT, BYTES, Failed, Ready
+from longscroll.documents.ingest import Failed, Ready
 from longscroll.errors import DocumentErrorKind
-from longscroll.storage.base import Claim, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, Claim, blob_prefix
 from longscroll.types import File, FileStatus
 from simulation.parsers import END_OF_ARTIFACT, MAX_ATTEMPTS
 from simulation.plan import Nature, Plan

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from msgspec.structs import asdict, replace
 
-from longscroll.documents.claimed import ARTIFACT, BYTES, ClaimedFile
+from longscroll.documents.claimed import ClaimedFile
 from longscroll.documents.ingest import Ingest
 from longscroll.services.files import FileService
-from longscroll.storage.base import NO_LIMIT, Claim, Outcome, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, NO_LIMIT, Claim, Outcome, blob_prefix
 from longscroll.storage.memory import MemoryFiles
 from longscroll.types import File, FileStatus, Progress
 from simulation.history import Cast

@@ -67,6 +67,12 @@ async def test_the_workspace_with_the_fewest_claimed_files_comes_first(files: Fi
     assert order == ["acme", "umbrella", "acme", "umbrella", "acme"]
 
 
+async def test_of_workspaces_alike_the_one_whose_file_came_first_has_its_turn(files: FileStore) -> None:
+    for workspace in ("b", "c", "a"):
+        await files.add(make_file(workspace=workspace))
+    assert [(await claimed(files)).file.workspace for _ in range(3)] == ["b", "c", "a"]
+
+
 async def test_a_lease_that_is_past_or_ended_no_longer_counts_against_its_workspace(files: FileStore) -> None:
     acme = [await files.add(make_file(size_bytes=size)) for size in (1, 2)]
     umbrella = [await files.add(make_file(workspace="umbrella", size_bytes=size)) for size in (3, 4)]

@@ -15,6 +15,7 @@ from longscroll.errors import StartupError, StorageFull
 from longscroll.storage.base import blob_prefix
 from longscroll.storage.blobs import LocalBlobs
 from longscroll.storage.database import Database
+from longscroll.storage.reserve import RESERVE_BYTES, Reserve
 
 NAME = blob_prefix(WORKSPACE, "file-fe-1") + "original"
 
@@ -52,6 +53,16 @@ async def test_a_file_is_deleted_on_a_disk_without_one_free_block(disk: SmallDis
         assert await database.files.mark_deleting(WORKSPACE, file.id)
         await database.files.remove(WORKSPACE, file.id)
         assert await database.files.being_deleted() == []
+
+
+def test_a_reserve_that_finds_no_room_is_kept_when_there_is_some(disk: SmallDisk) -> None:
+    reserve = disk.folder / "reserve"
+    disk.leave(RESERVE_BYTES // 2)
+    Reserve(reserve).keep()
+    assert not reserve.exists()
+    disk.empty()
+    Reserve(reserve).keep()
+    assert reserve.stat().st_size == RESERVE_BYTES
 
 
 async def test_a_blob_that_has_no_room_is_refused_and_the_others_are_read(disk: SmallDisk) -> None:

@@ -11,6 +11,7 @@ import pytest
 from factories.storage import put_blob, read_blob
 from longscroll.storage.base import blob_prefix
 from longscroll.storage.blobs import LocalBlobs
+from longscroll.telemetry import Moment, observe_moments
 
 PREFIX = blob_prefix("acme", "file-fe-1")
 NAME = PREFIX + "original"
@@ -76,6 +77,20 @@ async def test_deletion_of_a_folder_within_a_file_keeps_the_rest(tmp_path: Path)
         await put_blob(blobs, PREFIX + "preview/artifact", b"content")
         await blobs.delete_prefix(PREFIX + "preview/")
         assert entries(tmp_path / PREFIX) == ["original"]
+
+
+async def test_deletion_takes_along_what_is_adopted_meanwhile(tmp_path: Path) -> None:
+    late = [tmp_path / PREFIX / "artifact"]
+
+    def adopt_late(moment: Moment) -> None:
+        if moment == Moment.BLOB_DELETED and late:
+            late.pop().write_bytes(b"content")
+
+    async with LocalBlobs(tmp_path) as blobs:
+        await put_blob(blobs, NAME, b"content")
+        observe_moments(adopt_late)
+        await blobs.delete_prefix(PREFIX)
+        assert (late, entries(tmp_path)) == ([], [])
 
 
 async def test_deletion_leaves_no_folder_behind(tmp_path: Path) -> None:

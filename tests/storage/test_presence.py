@@ -96,6 +96,12 @@ async def test_a_killed_process_is_dead_at_once_and_its_file_is_removed(tmp_path
         assert [path.name for path in tmp_path.iterdir()] == [presence.owner]
 
 
+async def test_who_asks_is_alive_even_if_somebody_removed_its_file(tmp_path: Path) -> None:
+    async with LocalPresence(tmp_path) as presence:
+        (tmp_path / presence.owner).unlink()
+        assert await presence.dead([presence.owner, "nobody"]) == {"nobody"}
+
+
 async def test_who_starts_removes_what_the_dead_left(tmp_path: Path) -> None:
     (tmp_path / "0123456789abcdef").touch()
     async with LocalPresence(tmp_path) as presence:

@@ -87,7 +87,7 @@ def examine(config: Config, *, is_thorough: bool = False) -> Iterator[Finding]:
 def _vocabulary() -> Finding:
     if load_counter().is_exact:
         return Finding("vocabulary", True, "Qwen, token counts are exact")
-    return Finding("vocabulary", False, "absent, token counts are estimates", "Run `make vocabulary`.")
+    return Finding("vocabulary", False, "absent, token counts are estimates", "Run `make setup`.")
 
 
 def _containment() -> Finding:

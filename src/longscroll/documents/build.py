@@ -22,7 +22,7 @@ from longscroll.tokens import TokenCounter, is_stable_cut, settled_length
 
 BLOCK_CHARS = 1 << 19  # of text that is cut, counted and written at a time
 SEGMENT_BYTES = 1 << 22  # of text that one segment covers, about
-PART_CHARS = 1 << 22  # of text whose segments and tables are held in memory at a time, about
+PART_CHARS = 15 << 18  # whose segments and tables are held in memory at a time: four blocks of plain text
 INVISIBLE = " \t\n\r\f\v\u00a0\u00ad\u200b\u200c\u200d\u2060\u3000\ufeff"
 
 OnProgress = Callable[[int, int, str], None]

@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
     warm_up(counter)
     gc.freeze()
     control.sendall(frame(ZygoteReady(is_landlocked=landlock_version() > 0)))
-    Zygote(control, counter).run()
+    Forker(control, counter).run()
 
 
 def warm_up(counter: TokenCounter) -> None:
@@ -97,8 +97,8 @@ class _Running(NamedTuple):
     began_s: float
 
 
-class Zygote:
-    """The loop: orders in, children out."""
+class Forker:
+    """The loop of the zygote: orders in, children out."""
 
     def __init__(self, control: socket.socket, counter: TokenCounter) -> None:
         self._control = control

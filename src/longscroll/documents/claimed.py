@@ -21,29 +21,25 @@ from msgspec.structs import replace
 from longscroll.documents.messages import ParseDone, ParseProgress
 from longscroll.documents.parsers import ParseListener
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
-from longscroll.storage.base import BlobStore, Claim, FileStore, Outcome, blob_prefix
+from longscroll.storage.base import (
+    ARTIFACT,
+    BYTES,
+    PREVIEW_FOLDER,
+    BlobStore,
+    Claim,
+    FileStore,
+    Outcome,
+    blob_prefix,
+    preview_name,
+)
 from longscroll.telemetry import Moment, reached
 from longscroll.types import File, FileStatus, Progress, Readable
 
 T = TypeVar("T")
 
-ARTIFACT = "artifact"
-"""The name, under a file's prefix, of what parsing made of it."""
-
-BYTES = "bytes"
-"""The name, under a file's prefix, of the bytes as uploaded."""
-
-PREVIEW_FOLDER = "preview/"
-"""Holds, under a file's prefix, what can be read of it while the rest is parsed."""
-
 MISSING = "The stored bytes of the file are missing; upload it again."
 RATE_WINDOW_S = 10.0
 """Of the progress that the rate is told from."""
-
-
-def preview_name(readable: Readable) -> str:
-    """Return the name, under a file's prefix, of one beginning; a longer one never takes its place."""
-    return f"{PREVIEW_FOLDER}{readable.n_done}"
 
 
 class IngestOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,24 +18,14 @@ from typing import Self
 import structlog
 from msgspec import Struct
 
-from longscroll.documents.claimed import (
-    ARTIFACT,
-    BYTES,
-    PREVIEW_FOLDER,
-    ClaimedFile,
-    IngestOptions,
-    ParserPool,
-    Rooms,
-    preview_name,
-    to_the_end,
-)
+from longscroll.documents.claimed import ClaimedFile, IngestOptions, ParserPool, Rooms, to_the_end
 from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentErrorKind, StorageFull
 from longscroll.storage.base import BlobStore, Claim, FileStore, Presence
 from longscroll.telemetry import Moment, reached
 from longscroll.types import FileStatus, Progress
 
-__all__ = ["ARTIFACT", "BYTES", "PREVIEW_FOLDER", "Failed", "Ingest", "IngestOptions", "Ready", "preview_name"]
+__all__ = ["Failed", "Ingest", "IngestOptions", "Ready"]
 
 MAX_DOUBLINGS = 10
 """Of the pause after setbacks; the numbers stay small however long a disk is full."""

@@ -28,11 +28,11 @@ class ParseTask(Struct, frozen=True, kw_only=True, tag="parse"):
 
     task: int = 0
     filename: str
-    max_pages: int = 15_000
-    part_pages: int = 400
-    memory_bytes: int = 352 << 20  # private memory beyond what a child begins with
-    artifact_bytes: int = 2 << 30
-    cpu_s: int = 60
+    max_pages: int
+    part_pages: int
+    memory_bytes: int  # private memory beyond what a child begins with
+    artifact_bytes: int
+    cpu_s: int
 
 
 class PartPlace(Struct, frozen=True, array_like=True):
@@ -48,9 +48,9 @@ class MergeTask(Struct, frozen=True, kw_only=True, tag="merge"):
 
     task: int = 0
     parts: tuple[PartPlace, ...]
-    memory_bytes: int = 352 << 20
-    artifact_bytes: int = 2 << 30
-    cpu_s: int = 60
+    memory_bytes: int
+    artifact_bytes: int
+    cpu_s: int
 
 
 class ParseRange(Struct, frozen=True, kw_only=True, tag="range"):

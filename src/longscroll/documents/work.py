@@ -38,9 +38,6 @@ from longscroll.parsing.formats import open_document
 from longscroll.parsing.pdf import PdfDocument
 from longscroll.tokens import TokenCounter
 
-PART_CHARS = 15 << 18
-"""In a part, about; of plain text, four blocks as its parser yields them, which fill a segment."""
-
 PROGRESS_EVERY_S = 0.1
 _WRITE_BYTES = 1 << 20
 _FORGET_EVERY_BYTES = 1 << 24
@@ -131,7 +128,7 @@ class _Parser:
     def _build_parts(self, pages: Iterator[Page]) -> list[ArtifactMeta]:
         """Make parts, and say each as soon as it is known not to be the last."""
         metas: list[ArtifactMeta] = []
-        for pages_of_part in parts_of(pages, PART_CHARS):
+        for pages_of_part in parts_of(pages):
             if metas:
                 self._speaker.say(self._part)
             metas.append(self._build(pages_of_part))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from longscroll.documents.ingest import ARTIFACT, Failed, Ingest, Ready, preview_name
+from longscroll.documents.ingest import Failed, Ingest, Ready
 from longscroll.errors import FileGone, FileNotParsed, FileUnreadable, InvalidFile
-from longscroll.storage.base import BlobStore, FileStore, blob_prefix
+from longscroll.storage.base import ARTIFACT, BlobStore, FileStore, blob_prefix, preview_name
 from longscroll.types import File, FileStatus, Progress
 
 

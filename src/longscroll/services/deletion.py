@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
-from longscroll.documents.ingest import PREVIEW_FOLDER, Ingest
+from longscroll.documents.ingest import Ingest
 from longscroll.errors import FileNotFound, Overloaded, StorageFull
 from longscroll.services.in_use import FilesInUse
-from longscroll.storage.base import BlobStore, FileStore, blob_prefix
+from longscroll.storage.base import PREVIEW_FOLDER, BlobStore, FileStore, blob_prefix
 from longscroll.telemetry import Moment, reached
 from longscroll.types import FileStatus
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from longscroll.documents.artifact import Artifact
 from longscroll.documents.claimed import to_the_end
-from longscroll.documents.ingest import ARTIFACT, BYTES, Ingest
+from longscroll.documents.ingest import Ingest
 from longscroll.errors import (
     FileNotFound,
     FileNotParsed,
@@ -28,7 +28,7 @@ from longscroll.errors import (
 )
 from longscroll.services.deletion import Deletions
 from longscroll.services.in_use import FilesInUse
-from longscroll.storage.base import BlobStore, FileFilter, FileStore, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, BlobStore, FileFilter, FileStore, blob_prefix
 from longscroll.storage.space import needing_space
 from longscroll.telemetry import Moment, reached
 from longscroll.types import File, FileStatus, Progress

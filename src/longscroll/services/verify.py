@@ -16,10 +16,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from longscroll.documents.artifact import Artifact
-from longscroll.documents.ingest import ARTIFACT, BYTES, PREVIEW_FOLDER
 from longscroll.documents.segment import TERMS_VERSION
 from longscroll.errors import ArtifactError
-from longscroll.storage.base import BlobStore, FileFilter, FileStore, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, PREVIEW_FOLDER, BlobStore, FileFilter, FileStore, blob_prefix
 from longscroll.types import File, FileStatus
 
 _PARSE_AGAIN = "Let it be parsed again: `longscroll doctor --verify --repair`."

@@ -16,9 +16,19 @@ from typing import Protocol
 from msgspec import Struct
 
 from longscroll.errors import DocumentErrorKind
-from longscroll.types import File, FileStatus, Progress
+from longscroll.types import File, FileStatus, Progress, Readable
 
 NO_LIMIT = 2**31 - 1
+
+
+BYTES = "bytes"
+"""The name, under a file's prefix, of the bytes as uploaded."""
+
+ARTIFACT = "artifact"
+"""The name, under a file's prefix, of what parsing made of it."""
+
+PREVIEW_FOLDER = "preview/"
+"""Holds, under a file's prefix, what can be read of it while the rest is parsed."""
 
 
 class FileFilter(Struct, frozen=True, kw_only=True):
@@ -167,10 +177,10 @@ class KeyStore(Protocol):
 
 
 class BlobStore(Protocol):
-    """Bytes by name under ``w/<workspace>/f/<file id>/``; a name is written once and is whole or absent."""
+    """Bytes by name under ``w/<workspace>/f/<file id>/``; a name is whole or absent, whatever dies."""
 
     def staging_path(self) -> Path:
-        """Return a fresh path on local disk to write into before ``adopt``; what is never adopted is swept at start."""
+        """Return a fresh path on local disk to write into before ``adopt``; what is never adopted is swept."""
 
     async def sweep_staging(self) -> None:
         """Remove what dead processes left staged; what living ones stage stays."""
@@ -216,3 +226,8 @@ class Presence(Protocol):
 def blob_prefix(workspace: str, file_id: str) -> str:
     """Return the prefix that everything of one file lives under; the only place that spells it."""
     return f"w/{workspace}/f/{file_id}/"
+
+
+def preview_name(readable: Readable) -> str:
+    """Return the name, under a file's prefix, of one beginning; a longer one never takes its place."""
+    return f"{PREVIEW_FOLDER}{readable.n_done}"

@@ -1,7 +1,7 @@
 """Blobs on the local disk: renamed into place, forced to disk before they are acknowledged (obstore does not).
 
 Owns the folder ``<root>``: blobs under their names, and under ``staging/`` one locked folder per process that writes.
-Knows no row: what has a blob but no row is swept by ``services.files``.
+Knows no row: what has a blob but no row is swept by ``services.deletion``.
 """
 
 from __future__ import annotations

@@ -15,19 +15,10 @@ from structlog.testing import capture_logs
 
 from factories.ingestion import ARTIFACT_BYTES, PREVIEW_BYTES, ScriptedParsers, done, progressed
 from factories.storage import NOON, WORKSPACE, make_file, put_blob, read_blob
-from longscroll.documents.ingest import (
-    ARTIFACT,
-    BYTES,
-    PREVIEW_FOLDER,
-    Failed,
-    Ingest,
-    IngestOptions,
-    Ready,
-    preview_name,
-)
+from longscroll.documents.ingest import Failed, Ingest, IngestOptions, Ready
 from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
-from longscroll.storage.base import Claim, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, PREVIEW_FOLDER, Claim, blob_prefix, preview_name
 from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryPresence
 from longscroll.types import File, FileStatus, Progress, Readable
 
@@ -399,6 +390,19 @@ async def test_a_preview_that_an_earlier_claim_left_is_gone_after(house: House) 
         assert await last_event(ingest, file) == Ready()
         await until(lambda: ingest.progress(file.workspace, file.id) is None)
     assert await house.names(file) == [ARTIFACT, BYTES]
+
+
+async def test_a_preview_that_comes_when_its_file_has_gone_is_taken_back(house: House) -> None:
+    parsers = ScriptedParsers()
+    parsers.gate.clear()
+    async with house.ingest(parsers):
+        file = await house.upload()
+        await until(lambda: parsers.n_running == 1)
+        await house.files.mark_deleting(file.workspace, file.id)
+        await house.blobs.delete_prefix(blob_prefix(file.workspace, file.id))
+        await house.files.remove(file.workspace, file.id)
+        await parsers.preview(Readable(n_done=5, n_tokens=50))
+        assert await house.names(file) == []
 
 
 async def test_a_preview_that_finds_no_space_is_left_out(house: House) -> None:

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from factories.small_disk import small_disk
 from factories.storage import make_file, put_blob
-from longscroll.documents.ingest import BYTES, Ingest, IngestOptions, Ready
+from longscroll.documents.ingest import Ingest, IngestOptions, Ready
 from longscroll.documents.parsers import Parsers
-from longscroll.storage.base import blob_prefix
+from longscroll.storage.base import BYTES, blob_prefix
 from longscroll.storage.blobs import LocalBlobs
 from longscroll.storage.database import Database
 from longscroll.storage.memory import MemoryPresence

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from longscroll.documents.messages import ChildEnded, ParseDone, ParseFailed, ParseTask
-from longscroll.documents.parsers import ParserOptions
+from factories.parsing import parse_task
+from longscroll.documents.messages import ChildEnded, ParseDone, ParseFailed
 from longscroll.documents.zygote import Zygote
 from longscroll.errors import DocumentErrorKind
 
@@ -67,7 +67,7 @@ async def zygote() -> AsyncIterator[Zygote]:
 
 async def run(zygote: Zygote, path: Path, folder: Path) -> tuple[str, ChildEnded]:
     """Return how a file ended and how its child did; 15 seconds are all it has."""
-    task = ParseTask(task=id(path), filename=path.name, memory_bytes=ParserOptions().memory_bytes)
+    task = parse_task(path.name, task=id(path))
     reply = KILLED
     async with asyncio.timeout(15):
         with path.open("rb") as file, (folder / "artifact").open("wb") as artifact:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from factories.parsing import Upload, until_no_child, zygote
+from factories.parsing import Upload, limits, until_no_child, zygote
 from factories.pdf_files import build_pdf
 from longscroll.documents.artifact import Artifact
 from longscroll.documents.children import Children
@@ -160,7 +160,7 @@ async def test_parts_that_are_none_end_their_merge_and_nothing_else(tmp_path: Pa
     (tmp_path / "parts").write_bytes(b"LSCROLL\x1a" + bytes(4088))
     children = Children(n_slots=1, stall_s=15)
     await children.start()
-    task = MergeTask(parts=(place,))
+    task = MergeTask(parts=(place,), **limits())
     for _ in range(2):
         async with children.running(task, reads=[tmp_path / "parts"], writes=tmp_path / "artifact") as child:
             with pytest.raises(DocumentError, match="damaged and cannot be read"):

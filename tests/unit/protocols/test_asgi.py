@@ -64,7 +64,9 @@ class Exchange:
 
 
 @asynccontextmanager
-async def running(files: StuckFiles, *, is_healthy: Callable[[], bool] = lambda: True) -> AsyncIterator[Application]:
+async def running(
+    files: StuckFiles, *, is_healthy: Callable[[], bool] = lambda: True, drain: Callable[[], None] = lambda: None
+) -> AsyncIterator[Application]:
     """Take an application through its whole life."""
 
     @asynccontextmanager
@@ -75,6 +77,7 @@ async def running(files: StuckFiles, *, is_healthy: Callable[[], bool] = lambda:
             files=cast("FileService", files),
             catalog=make_catalog(),
             is_healthy=is_healthy,
+            drain=drain,
         )
 
     application = Application(services, clock=lambda: NOON, new_id=lambda: REQUEST_ID)
@@ -136,11 +139,22 @@ async def test_a_draining_service_is_alive_but_not_ready() -> None:
     assert [exchange.status for exchange in exchanges] == [200, 503]
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/api/v1/models"])
-async def test_what_comes_while_a_service_drains_is_refused_and_its_connection_ended(path: str) -> None:
+async def test_a_draining_service_is_told_once_to_begin_nothing_of_its_own() -> None:
+    told: list[str] = []
+    async with running(StuckFiles(), drain=lambda: told.append("drain")) as application:
+        assert told == []
+        application.drain()
+        await application.drained(within_s=60)
+    assert told == ["drain"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/models"), ("GET", "/api/v1/models"), ("PATCH", "/v1/models")]
+)
+async def test_what_comes_while_a_service_drains_is_refused_and_its_connection_ended(method: str, path: str) -> None:
     async with running(StuckFiles()) as application:
         application.drain()
-        exchange = Exchange(application, "GET", path)
+        exchange = Exchange(application, method, path)
         await exchange.task
     headers = dict(exchange.sent[0]["headers"])
     assert (exchange.status, headers[b"retry-after"], headers[b"connection"]) == (503, b"5", b"close")
@@ -165,6 +179,19 @@ async def test_a_request_that_outlasts_the_drain_is_ended_with_a_word() -> None:
         await asyncio.sleep(0.001)
         await application.drained(within_s=0)
     assert (exchange.status, files.n_cancelled) == (503, 1)
+
+
+async def test_a_client_that_is_being_told_of_the_end_is_not_cut_off_by_a_second_one() -> None:
+    async with running(StuckFiles()) as application:
+        exchange = Exchange(application, "GET", "/v1/files/file-fe-1")
+        exchange.can_read.clear()
+        await asyncio.sleep(0.001)
+        for _ in range(2):
+            application.give_up()
+            await asyncio.sleep(0.001)
+        exchange.can_read.set()
+        await exchange.task
+    assert (exchange.status, len(exchange.sent)) == (503, 2)
 
 
 async def test_a_drain_with_nothing_under_way_is_over_at_once() -> None:

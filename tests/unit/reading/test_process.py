@@ -111,6 +111,16 @@ def test_a_document_that_grew_is_read_as_it_is_now(desk: Desk, stored: Path) -> 
     assert [first.n_tokens, second.n_tokens] == [(EstimatedCounter().count(text),) for text in (TESLA, grown)]
 
 
+def test_a_document_that_another_of_its_size_has_replaced_is_read_anew(desk: Desk, stored: Path) -> None:
+    exchange(desk, task(source(stored)))
+    replacement = artifact_bytes(TESLA.replace("Smiljan", "Sanssou"))
+    assert len(replacement) == stored.stat().st_size
+    replace(stored, replacement)
+    [read] = exchange(desk, task(source(stored)))
+    assert isinstance(read, Read)
+    assert "born in Sanssou." in read.evidence.passages[0].text
+
+
 @needs_maps
 def test_what_was_replaced_is_let_go(desk: Desk, stored: Path) -> None:
     exchange(desk, task(source(stored)))

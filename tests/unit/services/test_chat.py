@@ -8,7 +8,6 @@ import pytest
 
 from factories.service import WORKSPACE, local_service
 from factories.storage import make_file, put_blob
-from longscroll.documents.ingest import ARTIFACT
 from longscroll.engines.scripted import Rule, Scripted
 from longscroll.errors import (
     FileNotParsed,
@@ -19,7 +18,7 @@ from longscroll.errors import (
     ModelUnavailable,
 )
 from longscroll.services.chat import ChatOptions
-from longscroll.storage.base import blob_prefix
+from longscroll.storage.base import ARTIFACT, blob_prefix
 from longscroll.tokens import count_chat, load_counter
 from longscroll.types import ChatEvent, Delta, FileStatus, Finish, Progress
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import pytest
 
+from factories.ingestion import ScriptedParsers
 from factories.service import WORKSPACE, LocalService, local_service
-from factories.storage import make_file, put_blob
-from longscroll.documents.ingest import BYTES
+from factories.storage import NOON, make_file, put_blob
+from longscroll.documents.ingest import Ingest
 from longscroll.engines.scripted import Rule, Scripted
 from longscroll.errors import FileNotFound, InvalidFile, StorageFull
-from longscroll.services.deletion import LET_GO_S
-from longscroll.storage.base import blob_prefix
-from longscroll.storage.memory import MemoryFiles
+from longscroll.services.deletion import LET_GO_S, Deletions
+from longscroll.services.in_use import FilesInUse
+from longscroll.storage.base import ARTIFACT, BYTES, PREVIEW_FOLDER, blob_prefix
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryPresence
 from longscroll.telemetry import Moment, observe_moments
 from longscroll.types import ChatEvent, Delta, File
+from simulation.loop import SimulatedLoop
 
 BEES = "The lighthouse was lit in 1871.\n\nIts keeper, Ada Thornbury, kept bees in the lamp room.\n"
 Turns = tuple[tuple[str, str], tuple[str, str]]
@@ -152,6 +156,42 @@ async def test_a_deletion_that_meets_a_full_disk_is_finished_later() -> None:
                 await asyncio.sleep(0.05)
 
 
+class AlwaysFull(MemoryFiles):
+    """A store without room to remove a row; notes when it was asked to, in seconds of the loop."""
+
+    def __init__(self, *, n_times: int) -> None:
+        super().__init__()
+        self.times: list[float] = []
+        self.is_enough = asyncio.Event()
+        self._n_times = n_times
+
+    async def remove(self, workspace: str, file_id: str) -> None:
+        """Refuse."""
+        self.times.append(asyncio.get_running_loop().time())
+        if len(self.times) == self._n_times:
+            self.is_enough.set()
+        raise StorageFull("No space is left for the database.")
+
+
+def test_a_deletion_is_tried_again_later_and_later() -> None:
+    rows = AlwaysFull(n_times=8)
+
+    async def deletion() -> None:
+        async with MemoryBlobs() as blobs:
+            ingest = Ingest(rows, blobs, ScriptedParsers(), presence=MemoryPresence(), clock=lambda: NOON)
+            deletions = Deletions(rows, blobs, ingest, FilesInUse())
+            file = await rows.add(make_file())
+            with pytest.raises(StorageFull):
+                await deletions.delete(file.workspace, file.id)
+            await rows.is_enough.wait()
+            deletions.stop()
+
+    loop = SimulatedLoop(Random(1), limit_s=1000)
+    loop.run_until_complete(deletion())
+    loop.end()
+    assert rows.times == [0, 1, 3, 7, 15, 31, 61, 91]
+
+
 async def half_deleted(rows: MemoryFiles, service: LocalService) -> File:
     """Return a file as a process leaves it that dies right after marking it."""
     file = await service.parsed(BEES)
@@ -169,6 +209,20 @@ async def test_recovery_finishes_deletions_and_drops_bytes_without_a_row() -> No
         names = await service.blobs.list_names("w/")
         assert await service.rows.being_deleted() == []
     assert {name.split("/")[3] for name in names} == {kept.id}
+
+
+async def test_recovery_takes_back_the_beginnings_of_parsed_files_and_leaves_those_that_a_worker_parses() -> None:
+    async with local_service() as service:
+        parsed = await service.parsed("Parsed.")
+        prefixes = [blob_prefix(WORKSPACE, parsed.id)]
+        await put_blob(service.blobs, f"{prefixes[0]}{PREVIEW_FOLDER}2", b"left over")
+        begun = await service.being_parsed(BEES, beginning=BEES[:32])
+        prefixes.append(blob_prefix(WORKSPACE, begun.id))
+        await service.files.recover()
+        left = [await service.blobs.list_names(prefix) for prefix in prefixes]
+        service.parsers.gate.set()
+    kept = [(ARTIFACT, BYTES), (BYTES, f"{PREVIEW_FOLDER}2")]
+    assert left == [[prefix + name for name in names] for prefix, names in zip(prefixes, kept, strict=True)]
 
 
 async def test_recovery_of_a_deletion_waits_until_the_one_who_parses_lets_go() -> None:

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from factories.service import WORKSPACE, LocalService, local_service
-from longscroll.documents.ingest import ARTIFACT, BYTES
 from longscroll.engines.scripted import Rule, Scripted
 from longscroll.errors import FileGone, FileNotParsed, FileUnreadable
 from longscroll.services.chat import ChatOptions
-from longscroll.storage.base import blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, PREVIEW_FOLDER, blob_prefix
 from longscroll.tokens import count_chat, load_counter
 from longscroll.types import ChatEvent, Delta, File, Finish, Progress, Readable
 
@@ -128,6 +127,16 @@ async def test_a_beginning_that_the_whole_replaces_in_the_last_moment_is_answere
         service.readers.gate.set()
         events = await asking
     assert ("Tom Thornbury" in text_of(events), parsed(events)) == (True, None)
+
+
+@pytest.mark.timeout(10)
+async def test_a_beginning_that_is_gone_and_stays_so_is_looked_for_only_once_more() -> None:
+    async with local_service() as service:
+        file = await service.being_parsed(BEGINNING + END, beginning=BEGINNING)
+        await service.blobs.delete_prefix(blob_prefix(WORKSPACE, file.id) + PREVIEW_FOLDER)
+        with pytest.raises(FileGone):
+            await ask(service, file, BEES)
+        service.parsers.gate.set()
 
 
 async def test_a_file_that_breaks_after_its_beginning_is_refused_with_its_words() -> None:

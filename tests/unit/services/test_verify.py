@@ -179,6 +179,24 @@ async def test_a_file_that_is_gone_when_it_is_looked_at_again_was_only_deleted(f
     assert problems == []
 
 
+class RequeuedMeanwhile(MemoryFiles):
+    """Rows of which each is about to change when it is read."""
+
+    async def get(self, workspace: str, file_id: str) -> File | None:
+        """Return the row as it was, and queue its file anew."""
+        file = await super().get(workspace, file_id)
+        await self.requeue(workspace, file_id)
+        return file
+
+
+async def test_a_file_whose_row_changes_while_it_is_looked_at_is_no_problem() -> None:
+    async with MemoryBlobs() as blobs:
+        folder = Folder(RequeuedMeanwhile(), blobs)
+        await folder.lose(await folder.put(), "artifact")
+        verification = Verification(folder.files, blobs, VerifyOptions(n_more_looks=1, look_again_s=0))
+        assert [type(event) async for event in verification.run()] == [Checked]
+
+
 async def test_what_can_be_parsed_again_is_queued_once(folder: Folder) -> None:
     file = await folder.put()
     await folder.lose(file, "artifact")
