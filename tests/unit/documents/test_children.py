@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,8 +16,9 @@ from factories.parsing import Upload
 from longscroll.documents.children import STOOD_STILL_S, Children
 from longscroll.documents.messages import ParseProgress
 from longscroll.documents.parsers import Parsers
-from longscroll.documents.zygote import Child
+from longscroll.documents.zygote import Child, NoZygote
 from longscroll.errors import DocumentError
+from simulation.loop import SimulatedLoop
 
 STALL_S = 0.1
 PROGRESS = ParseProgress(task=1, n_done=1, n_total=2, unit="pages")
@@ -50,3 +53,35 @@ async def test_who_comes_before_the_first_zygote_waits_for_it(tmp_path: Path) ->
         assert (await parsing).n_chars == len("a small file\n")
     finally:
         await parsers.stop()
+
+
+class LoopWithoutProcesses(SimulatedLoop):
+    """Starts no process, and notes when one was asked for."""
+
+    def __init__(self, *, n_times: int) -> None:
+        super().__init__(Random(1), limit_s=1000)
+        self.times: list[float] = []
+        self.is_enough = asyncio.Event()
+        self._n_times = n_times
+
+    async def subprocess_exec(self, *args: Any, **named: Any) -> NoReturn:
+        self.times.append(self.time())
+        if len(self.times) == self._n_times:
+            self.is_enough.set()
+        raise OSError("no process can be started")
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the end of the pair that nobody got
+def test_a_zygote_that_cannot_be_started_is_tried_again_later_and_later() -> None:
+    loop = LoopWithoutProcesses(n_times=9)
+
+    async def life() -> None:
+        children = Children(n_slots=1, stall_s=STALL_S)
+        with pytest.raises(NoZygote):
+            await children.start()
+        await loop.is_enough.wait()
+        await children.stop()
+
+    loop.run_until_complete(life())
+    loop.end()
+    assert loop.times == [0, 0, 1, 3, 7, 15, 31, 61, 91]
