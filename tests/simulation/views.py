@@ -194,6 +194,9 @@ class BlobsView(View):
         blobs = self.world.blobs
         return await self.ask(_operation("local_path", name), lambda: at_once(blobs.local_path(name)))
 
+    async def local_paths(self, names: Sequence[str]) -> list[Path | None]:
+        return [await self.local_path(name) for name in names]
+
     async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
         blobs = self.world.blobs
         return await self.ask(_operation("read", name), lambda: at_once(blobs.read(name, block_bytes=block_bytes)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -60,6 +61,7 @@ class Server(uvicorn.Server):
         except SystemExit:
             raise self._application.startup_error or StartupError("The service could not start; see above.") from None
         if self.started:
+            gc.freeze()  # what is here stays; to look through it again and again would hold the loop for 50 ms
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             host = f"[{host}]" if ":" in host else host
             sys.stdout.write(f"Longscroll is ready at http://{host}:{port}\n")

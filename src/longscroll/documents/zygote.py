@@ -101,15 +101,19 @@ class Zygote:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *command("longscroll.documents.child"),
-                str(theirs.fileno()),
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # an interrupt at the terminal is the service's to handle
-                env=_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command("longscroll.documents.child"),
+                    str(theirs.fileno()),
+                    stdin=DEVNULL,
+                    stdout=DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # an interrupt at the terminal is the service's to handle
+                    env=_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+            except OSError:
+                ours.close()
+                raise
         return cls(process, ours)
 
     @property

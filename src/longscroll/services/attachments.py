@@ -7,7 +7,7 @@ artifact and knows nothing of the question.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Attachments:
         pending = [file for file in files.values() if file.status != FileStatus.PROCESSED and begun[file.id] is None]
         if pending:
             return Found({}, pending)
-        return Found({file.id: await self._attach(file, begun[file.id]) for file in files.values()}, [])
+        return Found(await self._attach(list(files.values()), begun), [])
 
     async def wait(
         self, pending: Sequence[File], *, wants_partial: bool, deadline: float
@@ -100,11 +100,19 @@ class Attachments:
                 except TimeoutError:
                     raise FileNotParsed(file.id) from None
 
-    async def _attach(self, file: File, begun: Progress | None) -> Attachment:
-        readable = begun.readable if begun else None
-        name = preview_name(readable) if readable else ARTIFACT
-        path = await self._blobs.local_path(blob_prefix(file.workspace, file.id) + name)
-        if path is None:
-            raise FileGone(file.id)
-        n_tokens = readable.n_tokens if readable else file.n_tokens or 0
-        return Attachment(file=file, artifact=path, n_tokens=n_tokens, parsed=begun)
+    async def _attach(self, files: Sequence[File], begun: Mapping[str, Progress | None]) -> dict[str, Attachment]:
+        paths = await self._blobs.local_paths([_name_of(file, begun[file.id]) for file in files])
+        return {file.id: _attachment(file, path, begun[file.id]) for file, path in zip(files, paths, strict=True)}
+
+
+def _name_of(file: File, begun: Progress | None) -> str:
+    readable = begun.readable if begun else None
+    return blob_prefix(file.workspace, file.id) + (preview_name(readable) if readable else ARTIFACT)
+
+
+def _attachment(file: File, path: Path | None, begun: Progress | None) -> Attachment:
+    if path is None:
+        raise FileGone(file.id)
+    readable = begun.readable if begun else None
+    n_tokens = readable.n_tokens if readable else file.n_tokens or 0
+    return Attachment(file=file, artifact=path, n_tokens=n_tokens, parsed=begun)

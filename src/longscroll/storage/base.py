@@ -197,6 +197,9 @@ class BlobStore(Protocol):
     async def local_path(self, name: str) -> Path | None:
         """Return a path from which the blob can be opened or mapped, or None when there is no such blob."""
 
+    async def local_paths(self, names: Sequence[str]) -> list[Path | None]:
+        """Return what ``local_path`` would of each, all at once."""
+
     async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
         """Stream a blob: ``async for block in await blobs.read(name)``. A stream that has begun ends whole.
 

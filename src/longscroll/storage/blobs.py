@@ -88,6 +88,10 @@ class LocalBlobs:
         """Return the blob's own path; see ``BlobStore.local_path``."""
         return self._existing(check_name(name))
 
+    async def local_paths(self, names: Sequence[str]) -> list[Path | None]:
+        """Return the paths of several blobs; see ``BlobStore.local_paths``."""
+        return await self._in_thread(lambda: [self._existing(check_name(name)) for name in names])
+
     async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
         """Stream a blob; see ``BlobStore.read``. A stream that has begun ends whole, whatever is deleted meanwhile.
 
@@ -110,8 +114,8 @@ class LocalBlobs:
 
     def _existing(self, name: str) -> Path | None:
         # On the event loop: one look at a local inode costs microseconds, a thread costs fifty of them.
-        path = self._root / name
-        return path if path.is_file() else None
+        path = f"{self._root}/{name}"
+        return Path(path) if os.path.isfile(path) else None  # noqa: PTH113 - half the time, and there are hundreds
 
     def _open(self) -> None:
         self._sweep_staging()

@@ -279,6 +279,10 @@ class MemoryBlobs:
         """Return the file that holds the blob; see ``BlobStore.local_path``."""
         return self._paths.get(check_name(name))
 
+    async def local_paths(self, names: Sequence[str]) -> list[Path | None]:
+        """Return the paths of several blobs; see ``BlobStore.local_paths``."""
+        return [await self.local_path(name) for name in names]
+
     async def read(self, name: str, *, block_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
         """Stream a blob; see ``BlobStore.read``. Raises FileNotFoundError when there is none."""
         path = self._paths.get(check_name(name))

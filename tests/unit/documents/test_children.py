@@ -71,7 +71,6 @@ class LoopWithoutProcesses(SimulatedLoop):
         raise OSError("no process can be started")
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the end of the pair that nobody got
 def test_a_zygote_that_cannot_be_started_is_tried_again_later_and_later() -> None:
     loop = LoopWithoutProcesses(n_times=9)
 
