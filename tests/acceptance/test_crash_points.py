@@ -115,6 +115,7 @@ def test_it_recovers_from_a_kill_at_every_moment(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("moment", OF_WORKERS)
 def test_a_worker_that_dies_at_a_moment_costs_nothing(moment: Moment, prepared: Path, tmp_path: Path) -> None:
     shutil.copytree(prepared, tmp_path / "data")
@@ -122,9 +123,10 @@ def test_a_worker_that_dies_at_a_moment_costs_nothing(moment: Moment, prepared: 
         stage.start()
         worker = stage.start_worker(program=crashing_at(moment, 1))
         stage.watch()
-        stage.act("small", live_small)
+        for name in ("small 1", "small 2", "small 3", "small 4"):  # more than the service takes by itself
+            stage.act(name, live_small)
         stage.act("large", live_large)
-        assert worker.wait(DIES_WITHIN_S) == -signal.SIGKILL
+        assert worker.wait(4 * DIES_WITHIN_S) == -signal.SIGKILL
         stage.bury(worker)
         stage.rest()
         assert stage.service.stop() == 0

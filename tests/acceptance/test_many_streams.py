@@ -41,6 +41,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObservedServic
         yield running
 
 
+@pytest.mark.timeout(300)
 async def test_a_thousand_streams_are_right_to_the_byte_and_leave_nothing(service: ObservedService) -> None:
     client, crowd = Client(service), Crowd()
     alone = await listen(client, chat_request(client, "go on", model="scripted"))

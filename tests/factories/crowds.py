@@ -22,8 +22,8 @@ from factories.http import Client
 from factories.observed import REQUEST, ObservedService
 from factories.raw_chats import Surface, chat_request
 
-N_WORDS, PACE_S = 20, 0.2
-GATHERED_S = 1.5
+N_WORDS, PACE_S = 60, 0.2
+GATHERED_S = 6.0
 """When all have connected, and those who listen have heard a third."""
 RESET = struct.pack("ii", 1, 0)
 _CHANGING = re.compile(rb'"(id|request_id)":"[^"]*"|"created":\d+')
@@ -35,7 +35,7 @@ SCRIPT: tuple[dict[str, Any], ...] = (
     {"deltas": [f"word {n}, 第{n}个字 “é”\n" for n in range(N_WORDS)], "pace_s": PACE_S},
 )
 """More than any socket holds, with a pause after each piece or all at once; silence, after two words or at once; and
-for all else twenty words in four seconds."""
+for all else sixty words in twelve seconds."""
 
 
 def write_script(folder: Path) -> Sequence[str]:
