@@ -66,3 +66,4 @@ def test_a_client_that_waits_for_an_answer_is_not_taken_for_one_that_does_not_re
         connection.send(request("POST", CHAT, json.dumps(body).encode()))
         time.sleep(3 * SEND_SILENCE_S)
         assert impatient.answers.n_cancelled == n_cancelled
+    assert eventually(lambda: impatient.answers.n_cancelled == n_cancelled + 1, within_s=5)  # it has left
