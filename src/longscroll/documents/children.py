@@ -17,14 +17,12 @@ import msgspec
 import structlog
 
 from longscroll.documents.messages import ChildEnded, ChildTask, ParseFailed, ParserReply
+from longscroll.documents.spawned import keep_running
 from longscroll.documents.zygote import Child, NoZygote, Zygote
 from longscroll.errors import DocumentError, DocumentErrorKind, StorageFull
 from longscroll.storage.space import needing_space
 
-N_EARLY_DEATHS = 2
-"""So many zygotes that ended before they were ready, in a row, mean that there will be none soon; one may be chance."""
 RESTART_PAUSE_S = 1.0
-MAX_RESTART_PAUSE_S = 30.0
 STOOD_STILL_S = 1.0
 """A deadline that is noticed so late tells that this process was paused, not that a child is stuck."""
 
@@ -61,7 +59,7 @@ class Children:
         Raises:
             NoZygote: it cannot be started.
         """
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = asyncio.create_task(keep_running(self._live, self._pause, pause_s=RESTART_PAUSE_S))
         await asyncio.shield(self._awaited())
 
     async def stop(self) -> None:
@@ -148,20 +146,9 @@ class Children:
         if zygote is not None and zygote.is_lost:
             self._zygote = asyncio.get_running_loop().create_future()
 
-    async def _keep(self) -> None:
-        """Replace a zygote that ended at once, and those that never get ready later and later."""
-        n_early_deaths, pause_s = 0, RESTART_PAUSE_S
-        while True:
-            n_early_deaths = 0 if await self._live() else n_early_deaths + 1
-            if n_early_deaths == 0:
-                pause_s = RESTART_PAUSE_S
-            if n_early_deaths >= N_EARLY_DEATHS:
-                log.error("parsers.no_zygote", retry_in_s=pause_s)
-                await self._pause(pause_s)
-                pause_s = min(2 * pause_s, MAX_RESTART_PAUSE_S)
-
-    async def _pause(self, pause_s: float) -> None:
+    async def _pause(self, _n_early_deaths: int, pause_s: float) -> None:
         """Refuse whoever needs a zygote, for a while."""
+        log.error("parsers.no_zygote", retry_in_s=pause_s)
         self._forget_lost()
         _refuse(self._awaited())
         await asyncio.sleep(pause_s)

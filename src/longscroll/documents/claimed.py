@@ -33,7 +33,7 @@ from longscroll.storage.base import (
     preview_name,
 )
 from longscroll.telemetry import Moment, reached
-from longscroll.types import File, FileStatus, Progress, Readable
+from longscroll.types import FileStatus, Progress, Readable
 
 T = TypeVar("T")
 
@@ -163,7 +163,7 @@ class ClaimedFile:
             if not await self._renew():
                 await self._withdraw()
         except StorageFull:  # the rest will find out whether there is space again
-            await _remove(preview)
+            await asyncio.to_thread(preview.unlink, missing_ok=True)
         self._on_change()
 
     async def _publish(self, outcome: Outcome, staged: Path) -> bool:
@@ -189,7 +189,7 @@ class ClaimedFile:
 
     async def _withdraw(self) -> None:
         """Remove what was put in place after the claim was lost, unless it is somebody else's by now."""
-        file: File | None = await self._rooms.files.get(self.claim.file.workspace, self.claim.file.id)
+        file = await self._rooms.files.get(self.claim.file.workspace, self.claim.file.id)
         if file is None:
             await self._rooms.blobs.delete_prefix(self._prefix)
         elif file.status != FileStatus.UPLOADED:
@@ -197,7 +197,7 @@ class ClaimedFile:
 
     async def _clean_up(self, parsing: asyncio.Task[Outcome], staged: Path) -> None:
         await asyncio.wait([parsing])
-        await _remove(staged)
+        await asyncio.to_thread(staged.unlink, missing_ok=True)
 
 
 class _Rate:
@@ -226,11 +226,6 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
                 await asyncio.wait([task])
         task.result()  # an error of the work goes before the cancellation
         raise
-
-
-async def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):
-        await asyncio.to_thread(path.unlink)
 
 
 def _error(kind: DocumentErrorKind, details: str) -> Outcome:

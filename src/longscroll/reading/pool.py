@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from longscroll.documents.spawned import command
+from longscroll.documents.spawned import N_EARLY_DEATHS, command, keep_running
 from longscroll.engines.base import Prompt
 from longscroll.engines.extractive import Composition
 from longscroll.errors import (
@@ -36,9 +36,6 @@ from longscroll.reading.process import LENGTH, READY
 
 COMMAND = command("longscroll.reading.process")
 READY_WITHIN_S = 60.0
-N_EARLY_DEATHS = 2
-"""A place whose readers died so often in a row before they were ready is failing; one death may be chance."""
-MAX_RESTART_PAUSE_S = 30.0
 _log = structlog.get_logger(__name__)
 _DECODER: msgspec.msgpack.Decoder[ReaderReply] = msgspec.msgpack.Decoder(ReaderReply)
 _ENCODER = msgspec.msgpack.Encoder()
@@ -204,17 +201,14 @@ class Readers:
         await asyncio.gather(process.kill(), job, return_exceptions=True)
 
     async def _keep(self, place: int) -> None:
-        """Keep a place filled: replace a reader that ended at once, and one that never got ready later and later."""
-        n_early_deaths, pause_s = 0, self._options.restart_pause_s
-        while True:
-            n_early_deaths = 0 if await self._live(place) else n_early_deaths + 1
+        """Keep a place filled."""
+
+        async def rest(n_early_deaths: int, pause_s: float) -> None:
             if n_early_deaths == N_EARLY_DEATHS:
                 self._give_up(place)
-            if n_early_deaths == 0:
-                pause_s = self._options.restart_pause_s
-            if n_early_deaths >= N_EARLY_DEATHS:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, MAX_RESTART_PAUSE_S)
+            await asyncio.sleep(pause_s)
+
+        await keep_running(lambda: self._live(place), rest, pause_s=self._options.restart_pause_s)
 
     async def _live(self, place: int) -> bool:
         """Run one reader from its start to its end; returns whether it got ready."""

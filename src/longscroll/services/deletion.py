@@ -14,7 +14,7 @@ from itertools import islice
 from longscroll.documents.ingest import Ingest
 from longscroll.errors import FileNotFound, Overloaded, StorageFull
 from longscroll.services.in_use import FilesInUse
-from longscroll.storage.base import PREVIEW_FOLDER, BlobStore, FileStore, blob_prefix
+from longscroll.storage.base import PREVIEW_FOLDER, BlobStore, FileStore, blob_prefix, is_preview
 from longscroll.telemetry import Moment, reached
 from longscroll.types import FileStatus
 
@@ -104,9 +104,5 @@ class Deletions:
             prefix = blob_prefix(workspace, file_id)
             if file_id not in files:
                 await self._blobs.delete_prefix(prefix)
-            elif files[file_id].status != FileStatus.UPLOADED and any(map(_is_preview, names)):
+            elif files[file_id].status != FileStatus.UPLOADED and any(map(is_preview, names)):
                 await self._blobs.delete_prefix(prefix + PREVIEW_FOLDER)
-
-
-def _is_preview(name: str) -> bool:
-    return name.startswith(PREVIEW_FOLDER)

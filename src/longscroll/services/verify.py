@@ -18,7 +18,7 @@ from msgspec import Struct
 from longscroll.documents.artifact import Artifact
 from longscroll.documents.segment import TERMS_VERSION
 from longscroll.errors import ArtifactError
-from longscroll.storage.base import ARTIFACT, BYTES, PREVIEW_FOLDER, BlobStore, FileFilter, FileStore, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, BlobStore, FileFilter, FileStore, blob_prefix, is_preview
 from longscroll.types import File, FileStatus
 
 _PARSE_AGAIN = "Let it be parsed again: `longscroll doctor --verify --repair`."
@@ -166,7 +166,7 @@ class Verification:
             n_bytes += n_more
             wrong += [wrong_artifact] if wrong_artifact else []
         if file.status != FileStatus.UPLOADED:
-            previews = {name for name in names if name.startswith(PREVIEW_FOLDER)}
+            previews = set(filter(is_preview, names))
             problems += [_problem(file, f"{name} is left over", _RESTART) for name in sorted(previews)]
             expected = {BYTES, ARTIFACT} if file.status == FileStatus.PROCESSED else {BYTES}
             wrong += [f"{name} is left over" for name in sorted(names - expected - previews)]

@@ -234,3 +234,8 @@ def blob_prefix(workspace: str, file_id: str) -> str:
 def preview_name(readable: Readable) -> str:
     """Return the name, under a file's prefix, of one beginning; a longer one never takes its place."""
     return f"{PREVIEW_FOLDER}{readable.n_done}"
+
+
+def is_preview(name: str) -> bool:
+    """Whether a name, under a file's prefix, is that of a beginning."""
+    return name.startswith(PREVIEW_FOLDER)
