@@ -15,15 +15,30 @@
     │   ├── UploadAborted           the client hung up inside an upload
     │   ├── Unauthenticated         no key, or not a key of ours
     │   ├── AccessDenied            the key lacks the right
-    │   │   └── ModelAccessDenied   the key is for other models
+    │   │   ├── ModelAccessDenied   the key is for other models
+    │   │   ├── ModelNotEnabled     the workspace is for other models
+    │   │   ├── WorkspaceDenied     the key is for other workspaces
+    │   │   └── FreeTierExhausted
     │   ├── AsyncNotSupported
     │   ├── UnsupportedOperation
+    │   │   └── TaskNotPending      a task that cannot be canceled
+    │   ├── InvalidUrl              an address in the request cannot be used
+    │   ├── ContentRejected         by a check of what is said
+    │   ├── AccountBlocked
     │   ├── QuotaExceeded           too many files, or too many bytes, in the workspace
     │   ├── ModelNotFound
     │   ├── ModelNotSupported       a native-only model on the compat surface
+    │   ├── WorkspaceNotFound
+    │   ├── KeyNotFound             at the endpoints and commands for keys
+    │   ├── BatchNotFound           at the endpoints for batches
     │   ├── PathNotFound
     │   ├── MethodNotSupported
     │   └── FileNotFound            at the file endpoints
+    ├── LimitExceeded               the workspace asks more than it may; ``retry_after_s`` says when it may again
+    │   ├── RequestRateExceeded     requests per minute
+    │   ├── TokenRateExceeded       tokens per minute
+    │   ├── BurstExceeded           too many more than a moment ago
+    │   └── ConcurrencyExceeded     requests at once
     ├── ConversationError           the documents of a conversation cannot be read
     │   ├── InvalidFile             unknown, malformed or foreign id
     │   ├── FileGone                deleted while in use
@@ -36,9 +51,11 @@
     ├── EngineError
     │   ├── ModelUnavailable        weights missing, loading, or the upstream cannot be reached
     │   ├── EngineFailed            the engine broke while it wrote
-    │   ├── EngineTimeout
+    │   ├── EngineTimeout           the engine was silent
+    │   ├── ExecutionTimeout        the engine was given up while it worked
     │   ├── EngineRefused           the upstream said that the request itself is wrong
     │   └── EngineOverloaded        ask again later
+    ├── ConnectionCut               the client is to see its connection break
     ├── Overloaded                  a queue of ours is full
     ├── StorageFull                 no space left on the device
     └── StartupError                the command cannot begin: configuration, port, lock
@@ -54,6 +71,9 @@ from enum import StrEnum
 
 class LongscrollError(Exception):
     """The root. ``str()`` of any of these is one sentence that is fit for a user."""
+
+    words: str | None = None  # said in place of a surface's own words; a script may wish so
+    retry_after_s: int | None = None  # when to try again; None: as a surface has it
 
 
 class RequestError(LongscrollError):
@@ -129,12 +149,43 @@ class ModelAccessDenied(AccessDenied):
     """The key may use other models only."""
 
 
+class ModelNotEnabled(AccessDenied):
+    """The workspace may use other models only."""
+
+
+class WorkspaceDenied(AccessDenied):
+    """The key does not open the workspace that the request names."""
+
+
+class FreeTierExhausted(AccessDenied):
+    """What was free of the model is used up."""
+
+
 class AsyncNotSupported(RequestError):
     """An asynchronous task was asked of a service that has none."""
 
 
 class UnsupportedOperation(RequestError):
     """The operation does not exist for this object."""
+
+
+class TaskNotPending(UnsupportedOperation):
+    """There is no pending task of that id; nothing here makes one."""
+
+    def __init__(self) -> None:
+        super().__init__("Failed to cancel the task, please confirm if the task is in PENDING status.")
+
+
+class InvalidUrl(RequestError):
+    """An address in the request is none, or may not be fetched."""
+
+
+class ContentRejected(RequestError):
+    """A check of what is said, in the question or in the answer, does not let it pass."""
+
+
+class AccountBlocked(RequestError):
+    """Nothing is served to this account now."""
 
 
 class QuotaExceeded(RequestError):
@@ -157,6 +208,26 @@ class ModelNotSupported(RequestError):
         self.model = model
 
 
+class WorkspaceNotFound(RequestError):
+    """No workspace of that name; one that the key does not open is indistinguishable from a missing one."""
+
+
+class BatchNotFound(RequestError):
+    """No such batch in the caller's workspace; a foreign batch is indistinguishable from a missing one."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"No batch found with id '{batch_id}'.")
+        self.batch_id = batch_id
+
+
+class KeyNotFound(RequestError):
+    """No such key where the caller may see keys; a foreign key is indistinguishable from a missing one."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"No such key: {key_id}")
+        self.key_id = key_id
+
+
 class PathNotFound(RequestError):
     """Nothing is served at this path."""
 
@@ -175,6 +246,30 @@ class FileNotFound(RequestError):
     def __init__(self, file_id: str) -> None:
         super().__init__(f"No such File object: {file_id}")
         self.file_id = file_id
+
+
+class LimitExceeded(LongscrollError):
+    """The workspace asks more of a model than its limits allow; ``retry_after_s`` is when it may again, from 1."""
+
+    def __init__(self, message: str = "Requests throttling triggered.", *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RequestRateExceeded(LimitExceeded):
+    """Too many requests in a minute."""
+
+
+class TokenRateExceeded(LimitExceeded):
+    """Too many tokens in a minute."""
+
+
+class BurstExceeded(LimitExceeded):
+    """Many more requests than a moment ago."""
+
+
+class ConcurrencyExceeded(LimitExceeded):
+    """Too many requests at once."""
 
 
 class ConversationError(LongscrollError):
@@ -280,6 +375,10 @@ class EngineTimeout(EngineError):
     """The engine was silent for too long."""
 
 
+class ExecutionTimeout(EngineError):
+    """The engine was given up while it worked."""
+
+
 class EngineRefused(EngineError):
     """The upstream said that the request itself is wrong; the message is its own."""
 
@@ -290,6 +389,10 @@ class EngineOverloaded(EngineError):
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ConnectionCut(LongscrollError):
+    """The client is to see its connection break, with no word about it; only a script wishes so."""
 
 
 class Overloaded(LongscrollError):

@@ -1,18 +1,21 @@
 """Token counts on the Qwen vocabulary: exact where the vocabulary is installed, a stated estimate elsewhere.
 
 Owns the pre-token pattern, the places where a text can be cut without changing its count, and ChatML's overhead. Knows
-no message format beyond that overhead, no model and no document. Special tokens inside a text are counted as text.
+no message format beyond that overhead, no model and no document. Special tokens inside a text are counted as text, and
+so reach no engine as control tokens; only ``encode_special`` honours them, for who asks what a text would be.
 Source: PROTOCOL.md §6.5 (the recorded counts of the hosted service).
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from string import ascii_letters
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +31,24 @@ RUN_CHARS = 1 << 14  # of white space that the encoder is given at once
 SEARCHED_CHARS = 1 << 12  # from the end, for a place where a text can be cut
 CHATML_MESSAGE = 4  # <|im_start|>, the newline after the role, <|im_end|>, the newline after it
 CHATML_TAIL = 3  # <|im_start|>assistant and its newline
+CHATML_END = 2  # <|im_end|> and the newline after it
+JSON_MODE_TOKENS = 2  # what the hosted service adds where the answer is to be JSON
+
+
+SPECIAL_TOKENS = {
+    form: 151_643 + n
+    for n, form in enumerate(
+        ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{number}|>" for number in range(205)))
+    )
+}
+"""The vocabulary's special tokens, by how they are written (dashscope 2.0.2, tokenizers/qwen_tokenizer.py)."""
+
+_SPECIAL_FORMS = {token: form for form, token in SPECIAL_TOKENS.items()}
+_SPECIAL = re.compile(r"(<\|(?:endoftext|im_start|im_end|extra_(?:[1-9]?\d|1\d\d|20[0-4]))\|>)")
+"""Begins with what is rare, so that a long text without them is passed over quickly."""
+
+
+NO_VOCABULARY = "The tokenizer's vocabulary is not installed; `make setup` installs it."
 
 
 class TokenCounter(Protocol):
@@ -55,6 +76,21 @@ class TokenCounter(Protocol):
             ModelUnavailable: the vocabulary is not installed.
         """
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Decode ids together.
+
+        Raises:
+            ModelUnavailable: the vocabulary is not installed.
+            ValueError: an id is not in the vocabulary, or their bytes are no whole characters.
+        """
+
+    def encode_special(self, text: str) -> list[int]:
+        """Encode to token ids, the written form of a special token as that token (PROTOCOL.md §8.1).
+
+        Raises:
+            ModelUnavailable: the vocabulary is not installed.
+        """
+
     def decode_tokens(self, ids: Sequence[int]) -> list[str]:
         """Decode each id by itself; bytes that are no whole character become U+FFFD.
 
@@ -75,7 +111,10 @@ class VocabularyCounter:
 
     def count(self, text: str) -> int:
         """Count one text."""
-        return sum(len(self._encoding.encode_ordinary(piece)) for piece in _pieces(_nfc(text)))
+        text = _nfc(text)
+        if len(text) < RUN_CHARS:  # it has one piece; most texts are a word of an answer
+            return len(self._encoding.encode_ordinary(text))
+        return sum(len(self._encoding.encode_ordinary(piece)) for piece in _pieces(text))
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Count each of several texts."""
@@ -99,9 +138,23 @@ class VocabularyCounter:
         """Encode to token ids."""
         return [token for piece in _pieces(_nfc(text)) for token in self._encoding.encode_ordinary(piece)]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Decode ids together; see TokenCounter."""
+        if not all(0 <= i < len(self._sizes) for i in ids):
+            raise ValueError(f"expected ids from 0 to {len(self._sizes) - 1}, got {list(ids)}")
+        return self._encoding.decode_bytes(ids).decode("utf-8")
+
+    def encode_special(self, text: str) -> list[int]:
+        """Encode to token ids, special tokens as themselves."""
+        ids: list[int] = []
+        for part in _SPECIAL.split(_nfc(text)):
+            ids += [SPECIAL_TOKENS[part]] if part in SPECIAL_TOKENS else self.encode(part)
+        return ids
+
     def decode_tokens(self, ids: Sequence[int]) -> list[str]:
         """Decode each id by itself."""
-        return [self._encoding.decode_single_token_bytes(i).decode("utf-8", "replace") for i in ids]
+        decode = self._encoding.decode_single_token_bytes
+        return [_SPECIAL_FORMS.get(i) or decode(i).decode("utf-8", "replace") for i in ids]
 
 
 class EstimatedCounter:
@@ -127,11 +180,19 @@ class EstimatedCounter:
 
     def encode(self, text: str) -> list[int]:
         """Raise ModelUnavailable: an estimate has no tokens."""
-        raise ModelUnavailable(f"The tokenizer's vocabulary is not installed; {len(text)} characters stay unencoded.")
+        raise ModelUnavailable(f"{NO_VOCABULARY} {len(text)} characters stay unencoded.")
+
+    def encode_special(self, text: str) -> list[int]:
+        """Raise ModelUnavailable: an estimate has no tokens."""
+        return self.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Raise ModelUnavailable: an estimate has no tokens."""
+        raise ModelUnavailable(f"{NO_VOCABULARY} {len(ids)} ids stay undecoded.")
 
     def decode_tokens(self, ids: Sequence[int]) -> list[str]:
         """Raise ModelUnavailable: an estimate has no tokens."""
-        raise ModelUnavailable(f"The tokenizer's vocabulary is not installed; {len(ids)} ids stay undecoded.")
+        raise ModelUnavailable(f"{NO_VOCABULARY} {len(ids)} ids stay undecoded.")
 
 
 def load_counter(vocabulary: Path | None = None) -> TokenCounter:
@@ -182,9 +243,13 @@ class RunningCount:
         self.n_open_chars = 0
 
 
-def count_chat(counter: TokenCounter, messages: Iterable[tuple[str, int]]) -> int:
-    """Count the ChatML rendering of a conversation from ``(role, tokens of the content)``, PROTOCOL.md §6.5."""
-    return CHATML_TAIL + sum(CHATML_MESSAGE + counter.count(role) + n_tokens for role, n_tokens in messages)
+def count_chat(counter: TokenCounter, messages: Iterable[tuple[str, int]], *, is_open: bool = False) -> int:
+    """Count the ChatML rendering of a conversation from ``(role, tokens of the content)``, PROTOCOL.md §6.5.
+
+    One that ``is_open`` ends inside its last message, which the answer goes on from.
+    """
+    end = -CHATML_END if is_open else CHATML_TAIL
+    return end + sum(CHATML_MESSAGE + counter.count(role) + n_tokens for role, n_tokens in messages)
 
 
 def settled_length(text: str) -> int:
@@ -194,7 +259,8 @@ def settled_length(text: str) -> int:
     Combining marks never begin the second part, because NFC could join them to the first. Only the last few thousand
     characters are looked at: text without such a place among them is not language.
     """
-    for i in range(len(text) - 1, max(0, len(text) - SEARCHED_CHARS), -1):
+    last = min(len(text) - 1, len(text.rstrip(ascii_letters)))  # the usual piece is a word: nothing is inside it
+    for i in range(last, max(0, len(text) - SEARCHED_CHARS), -1):
         if is_stable_cut(text, i):
             return i
     return 0

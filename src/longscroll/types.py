@@ -46,6 +46,11 @@ class Progress(Struct, frozen=True, kw_only=True, tag="progress"):
     readable: Readable | None = None
 
 
+BATCH = "batch"
+BATCH_OUTPUT = "batch_output"
+"""The purposes of files whose bytes are all there is of them: what a batch is asked, and what it answered."""
+
+
 class File(Struct, frozen=True, kw_only=True):
     """One uploaded file, as its row says it."""
 
@@ -68,6 +73,24 @@ class File(Struct, frozen=True, kw_only=True):
     attempt: int = 0
     progress: Progress | None = None  # of the parse under way, as its holder last said
 
+    @property
+    def is_document(self) -> bool:
+        """Whether it is parsed, so that it can be asked about."""
+        return self.purpose not in (BATCH, BATCH_OUTPUT)
+
+
+class HeldFiles(Struct, frozen=True, kw_only=True):
+    """How many files of a workspace are in one state, and what they weigh."""
+
+    workspace: str
+    status: FileStatus
+    n_files: int
+    n_bytes: int
+
+
+Json = bytes
+"""One JSON value as its sender wrote it: carried from one wire to another, never looked into."""
+
 
 class Message(Struct, frozen=True, kw_only=True):
     """One turn of a conversation; content parts are joined before it is made."""
@@ -75,6 +98,10 @@ class Message(Struct, frozen=True, kw_only=True):
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     file_ids: tuple[str, ...] = ()  # documents attached as OpenAI content parts
+    is_partial: bool = False  # assistant, last: the answer goes on from here
+    tool_calls: Json | None = None  # assistant: what it called, as the client says it
+    tool_call_id: str | None = None  # tool: which call this is the result of
+    name: str | None = None  # tool: the function
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -85,23 +112,54 @@ class Sampling(Struct, frozen=True, kw_only=True):
     top_k: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    stop_ids: tuple[tuple[int, ...], ...] = ()  # of the bundled vocabulary; strings before an engine sees them
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    n_choices: int = 1  # answers to the same prompt
+    wants_logprobs: bool = False
+    n_top_logprobs: int = 0
+
+
+FormatKind = Literal["text", "json_object", "json_schema"]
+
+
+class AnswerForm(Struct, frozen=True, kw_only=True):
+    """What the answer may be made of: prose, JSON, calls of the client's tools, thoughts before it."""
+
+    format: FormatKind = "text"
+    response_format: Json | None = None  # the whole object, where the format is not text
+    tools: Json | None = None  # a list that is not empty
+    tool_choice: Json | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    enable_thinking: bool | None = None
 
 
 CitationMode = Literal["marks", "annotations", "off"]
+
+
+SurfaceName = Literal["openai", "dashscope"]
+
+Operation = Literal["chat", "completion", "embedding", "rerank"]
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """What a client asks, in no protocol's words."""
 
     workspace: str
+    key_id: str = ""  # empty: asked by a command, which has no key
     request_id: str
+    surface: SurfaceName = "openai"
+    operation: Operation = "chat"
+    is_streamed: bool = False
+    is_exempt: bool = False  # from limits, as the lines of a batch are
     model: str
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
+    form: AnswerForm = AnswerForm()
     citations: CitationMode | None = None  # None: as the model is configured
     wants_report: bool = False
     wants_partial: bool = False  # answer from the first pages of a file that is still being parsed
@@ -166,22 +224,43 @@ class Report(Struct, frozen=True, kw_only=True):
     engine_usage: dict[str, int] | None = None
 
 
+class ToolCallPiece(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The next piece of a call of one of the client's tools; the first of an ``index`` has its id and name."""
+
+    index: int = 0  # among the calls of one choice
+    id: str = ""
+    name: str | None = None
+    arguments: str = ""  # the next piece of a JSON text
+
+
 class Delta(Struct, frozen=True, kw_only=True, tag="delta"):
-    """The next piece of the answer. ``n_output_tokens`` is cumulative and never falls."""
+    """The next piece of the answer. ``n_output_tokens`` is cumulative over all choices and never falls."""
 
     text: str
     annotations: tuple[Annotation, ...] = ()
     n_input_tokens: int = 0
     n_output_tokens: int = 0
+    choice: int = 0  # which of the answers asked for
+    tool_calls: tuple[ToolCallPiece, ...] = ()
+    logprobs: tuple[Json, ...] = ()  # one object a token, as the engine gives them
+
+
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Finish(Struct, frozen=True, kw_only=True, tag="finish"):
     """The end of the answer; ``usage.n_output_tokens`` counts the whole text exactly."""
 
-    reason: Literal["stop", "length"]
+    reason: FinishReason
+    other_reasons: tuple[FinishReason, ...] = ()  # of the second choice and those after it
     usage: Usage
     model_served: str
     report: Report | None = None
+
+    @property
+    def reasons(self) -> tuple[FinishReason, ...]:
+        """Why each choice ended, in order."""
+        return (self.reason, *self.other_reasons)
 
 
 ChatEvent = Progress | Delta | Finish

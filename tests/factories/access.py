@@ -1,4 +1,4 @@
-"""A clock that stands still, and a store of keys that counts."""
+"""A clock that stands still, a store of keys that counts, and who administers them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from factories.storage import NOON
+from longscroll.access.keys import Keys
+from longscroll.services.admin import KeyAdministration
 from longscroll.storage.base import Key
 from longscroll.storage.memory import MemoryKeys
 
@@ -36,3 +38,8 @@ class CountingKeys(MemoryKeys):
         found = await super().find_key(digest)
         self.meanwhile()
         return found
+
+
+def make_administration(now: datetime = NOON) -> KeyAdministration:
+    """Return who administers keys, of which there are none yet."""
+    return KeyAdministration(Keys(MemoryKeys(), b"p" * 32, clock=lambda: now))

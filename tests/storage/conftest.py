@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from longscroll.storage.base import BlobStore, FileStore, KeyStore
+from longscroll.storage.base import BlobStore, FileStore, KeyStore, UsageStore
 from longscroll.storage.blobs import LocalBlobs
 from longscroll.storage.database import Database
-from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryKeys, MemoryPresence
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryKeys, MemoryPresence, MemoryUsage
 from longscroll.storage.presence import LocalPresence
 
 
@@ -36,6 +36,15 @@ async def keys(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         return
     async with Database(tmp_path / "longscroll.db") as database:
         yield database.keys
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def usage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[UsageStore]:
+    if request.param == "memory":
+        yield MemoryUsage()
+        return
+    async with Database(tmp_path / "longscroll.db") as database:
+        yield database.usage
 
 
 @pytest.fixture(params=["memory", "local disk"])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from factories.storage import NOON, WORKSPACE, make_file
 from longscroll.storage.base import FileFilter, FileStore
-from longscroll.types import File
+from longscroll.types import File, FileStatus, HeldFiles
 
 EVERYTHING = FileFilter()
 
@@ -36,6 +36,16 @@ async def test_a_foreign_file_is_indistinguishable_from_a_missing_one(files: Fil
     assert await files.get("umbrella", file.id) is None
     assert await files.mark_deleting("umbrella", file.id) is False
     assert await files.get("acme", file.id) == file
+
+
+async def test_files_are_counted_by_workspace_and_state(files: FileStore) -> None:
+    for workspace, size_bytes in (("acme", 3), ("acme", 4), ("umbrella", 5)):
+        last = await files.add(make_file(workspace=workspace, size_bytes=size_bytes))
+    await files.mark_deleting("umbrella", last.id)
+    acme = HeldFiles(workspace="acme", status=FileStatus.UPLOADED, n_files=2, n_bytes=7)
+    umbrella = HeldFiles(workspace="umbrella", status=FileStatus.DELETING, n_files=1, n_bytes=5)
+    assert sorted(await files.census(None), key=lambda held: held.workspace) == [acme, umbrella]
+    assert await files.census("acme") == [acme]
 
 
 async def test_many_files_are_had_at_once_less_what_get_would_not_return(files: FileStore) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from factories.small_disk import SmallDisk, small_disk
-from factories.storage import WORKSPACE, make_file, put_blob, read_blob
+from factories.storage import NOON, WORKSPACE, make_file, make_key, put_blob, read_blob
 from longscroll.errors import StartupError, StorageFull
 from longscroll.storage.base import blob_prefix
 from longscroll.storage.blobs import LocalBlobs
@@ -53,6 +53,18 @@ async def test_a_file_is_deleted_on_a_disk_without_one_free_block(disk: SmallDis
         assert await database.files.mark_deleting(WORKSPACE, file.id)
         await database.files.remove(WORKSPACE, file.id)
         assert await database.files.being_deleted() == []
+
+
+async def test_a_key_is_revoked_on_a_disk_without_one_free_block(disk: SmallDisk) -> None:
+    async with Database(disk.folder / "longscroll.db") as database:
+        key = make_key()
+        await database.keys.add_key(key)
+        await asyncio.to_thread(disk.fill)
+        with pytest.raises(StorageFull):
+            await fill_log(database)
+        assert await database.keys.revoke_key(key.id, now=NOON) is True
+        found = await database.keys.find_key(key.digest)
+        assert (found and found.revoked_at) == NOON
 
 
 def test_a_reserve_that_finds_no_room_is_kept_when_there_is_some(disk: SmallDisk) -> None:

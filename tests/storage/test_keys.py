@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -46,3 +46,45 @@ async def test_a_digest_belongs_to_one_key_over_all_workspaces(keys: KeyStore) -
     with pytest.raises(ValueError, match="stored already"):
         await keys.add_key(make_key(workspace="umbrella", digest=key.digest))
     assert await keys.list_keys(None) == [key]
+
+
+async def test_a_key_is_found_by_its_id_in_its_workspace_or_in_any(keys: KeyStore) -> None:
+    key = make_key()
+    await keys.add_key(key)
+    found = [await keys.get_key(workspace, key.id) for workspace in ("acme", None, "umbrella")]
+    assert found == [key, key, None]
+    assert await keys.get_key(None, "key-none") is None
+
+
+async def test_a_key_that_is_replaced_ends_when_it_is_told_to_and_its_successor_is_there(keys: KeyStore) -> None:
+    key, successor = make_key(), make_key()
+    await keys.add_key(key)
+    until = NOON + timedelta(hours=24)
+    assert await keys.replace_key(key.id, successor, until=until, now=NOON) is True
+    assert await keys.list_keys(None) == [replace(key, expires_at=until), successor]
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(1, 1), (48, 24)])
+async def test_being_replaced_never_prolongs_a_key(keys: KeyStore, hours: int, expected: int) -> None:
+    key = make_key(expires_at=NOON + timedelta(hours=hours))
+    await keys.add_key(key)
+    await keys.replace_key(key.id, make_key(), until=NOON + timedelta(hours=24), now=NOON)
+    assert await keys.find_key(key.digest) == replace(key, expires_at=NOON + timedelta(hours=expected))
+
+
+@pytest.mark.parametrize("end", [{"revoked_at": NOON}, {"expires_at": NOON}])
+async def test_a_key_that_has_ended_is_not_replaced(keys: KeyStore, end: dict[str, datetime]) -> None:
+    key = make_key(**end)
+    await keys.add_key(key)
+    assert await keys.replace_key(key.id, make_key(), until=NOON + timedelta(hours=1), now=NOON) is False
+    assert await keys.replace_key("key-none", make_key(), until=NOON + timedelta(hours=1), now=NOON) is False
+    assert await keys.list_keys(None) == [key]
+
+
+async def test_a_key_whose_successor_cannot_be_stored_goes_on(keys: KeyStore) -> None:
+    key, other = make_key(), make_key()
+    await keys.add_key(key)
+    await keys.add_key(other)
+    with pytest.raises(ValueError, match="stored already"):
+        await keys.replace_key(key.id, make_key(digest=other.digest), until=NOON, now=NOON - timedelta(hours=1))
+    assert await keys.find_key(key.digest) == key

@@ -5,17 +5,18 @@ Owns ``<data-dir>/api-key``. Knows no surface and shows nothing: who starts the 
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 from msgspec import Struct
 
 from longscroll.access import secret_files
+from longscroll.access.base import DEFAULT_WORKSPACE
 from longscroll.access.keys import Keys
 from longscroll.access.plaintext import new_plaintext
 from longscroll.errors import StartupError
 
 KEY_FILE = "api-key"
-DEFAULT_WORKSPACE = "default"
 
 
 class FirstKey(Struct, frozen=True, kw_only=True):
@@ -52,6 +53,27 @@ async def first_key(data_dir: Path, keys: Keys, given: str | None, *, workspace:
     if await keys.find(plaintext) is None:  # a revoked one stays revoked, and its file is the operator's to remove
         await keys.adopt(plaintext, workspace, name="first key")
     return FirstKey(path=path, plaintext=plaintext, is_new=is_new)
+
+
+async def require_key(keys: Keys, *, host: str) -> None:
+    """Let a service that others can reach begin only where somebody has a key to it.
+
+    Raises:
+        StartupError: ``host`` is no address of this machine alone, and no key is valid.
+    """
+    if not _is_loopback(host) and not await keys.is_any_valid():
+        raise StartupError(
+            f"No API key is valid, so the service does not listen on {host}, where others can reach it. "
+            "Make a key with `longscroll keys create`, or listen on 127.0.0.1."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name other than localhost may mean anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _decoded(path: Path, content: bytes) -> str:

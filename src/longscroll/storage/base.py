@@ -1,4 +1,4 @@
-"""What the service asks of its stores: rows of files and keys, and blobs.
+"""What the service asks of its stores: rows of files, keys and usage, and blobs.
 
 Memory twins and the real stores obey one contract.
 
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from longscroll.errors import DocumentErrorKind
-from longscroll.types import File, FileStatus, Progress, Readable
+from longscroll.types import File, FileStatus, HeldFiles, Operation, Progress, Readable, SurfaceName
 
 NO_LIMIT = 2**31 - 1
 
@@ -73,6 +73,57 @@ class Key(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     models: tuple[str, ...] = ()  # empty: every model
 
+    def is_valid(self, now: datetime) -> bool:
+        """Whether the key opens its workspace at a moment; at ``expires_at`` it no longer does."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+UsageOutcome = Literal["ok", "cancelled", "failed"]
+UsageGroup = Literal["key", "model", "day", "workspace"]
+
+
+class UsageRecord(Struct, frozen=True, kw_only=True):
+    """What one request used, in tokens, as its client was told; its id is unique in its workspace."""
+
+    request_id: str
+    workspace: str
+    key_id: str
+    model: str  # as it was asked for
+    model_served: str
+    operation: Operation
+    surface: SurfaceName
+    is_streamed: bool = False
+    n_input: int
+    n_output: int = 0
+    n_cached: int = 0  # of the input, by the engine
+    n_read: int = 0  # of the documents, by the engine
+    is_estimated: bool = False
+    file_ids: tuple[str, ...] = ()
+    outcome: UsageOutcome = "ok"
+    code: str | None = None  # the class of the error that ended it
+    first_token_ms: float | None = None
+    total_ms: float = 0.0
+    at: datetime  # when it ended
+
+
+class UsageFilter(Struct, frozen=True, kw_only=True):
+    """Which requests are summed."""
+
+    workspace: str | None = None  # None: of all
+    since: datetime | None = None
+    until: datetime | None = None  # exclusive
+
+
+class UsageSum(Struct, frozen=True, kw_only=True):
+    """What the requests of one group used, in tokens; ``name`` is a key's id, a model, a workspace or a day."""
+
+    name: str  # a day is one of UTC, as 2026-11-21
+    n_requests: int
+    n_input: int
+    n_output: int
+    n_cached: int
+    n_read: int
+
 
 class FileStore(Protocol):
     """The rows of files. They are also the queue of ingestion: a file is claimed, renewed and published by its row."""
@@ -107,6 +158,9 @@ class FileStore(Protocol):
 
     async def workspaces(self) -> list[str]:
         """Return in order the workspaces that have files."""
+
+    async def census(self, workspace: str | None) -> list[HeldFiles]:
+        """Count files and bytes by state, of one workspace or of all; in no order. Looks at every row."""
 
     async def mark_deleting(self, workspace: str, file_id: str) -> bool:
         """Make a file invisible, durably; False when there is none. The first caller gets True.
@@ -169,11 +223,43 @@ class KeyStore(Protocol):
     async def find_key(self, digest: bytes) -> Key | None:
         """Return the key of that digest, revoked and expired ones too."""
 
+    async def get_key(self, workspace: str | None, key_id: str) -> Key | None:
+        """Return the key of that id in a workspace, or in any; revoked and expired ones too."""
+
     async def list_keys(self, workspace: str | None) -> list[Key]:
         """Return the keys of a workspace, or of all, oldest first."""
 
     async def revoke_key(self, key_id: str, *, now: datetime) -> bool:
         """Revoke a key; False when there is none of that id or it is revoked already."""
+
+    async def replace_key(self, key_id: str, successor: Key, *, until: datetime, now: datetime) -> bool:
+        """Let a key end at ``until``, or earlier as it was to, and insert its successor: both, durably, or neither.
+
+        False, and nothing is done, when there is none of that id or it is revoked or expired.
+
+        Raises:
+            ValueError: the successor's digest or its id is there already.
+        """
+
+
+class UsageStore(Protocol):
+    """The rows of usage: one for each request. They outlive the keys, files and models that they name."""
+
+    async def add(self, record: UsageRecord) -> None:
+        """Insert a row; durable when it returns. A later one of the same request takes its place.
+
+        Raises:
+            Overloaded, StorageFull: nothing was written.
+        """
+
+    async def latest(self, which: UsageFilter, *, limit: int) -> list[UsageRecord]:
+        """Return the rows of the requests that ended last, the latest first."""
+
+    async def sums(self, by: UsageGroup, which: UsageFilter) -> list[UsageSum]:
+        """Add up the rows of each group, in the order of their names; about a second for a million rows."""
+
+    async def forget(self, before: datetime, *, limit: int) -> int:
+        """Remove at most ``limit`` rows of requests that ended before a moment; returns how many were removed."""
 
 
 class BlobStore(Protocol):

@@ -14,8 +14,10 @@ from msgspec import Struct
 
 from longscroll.storage.connections import ConnectionOptions, Connections
 from longscroll.storage.migrate import migrate
+from longscroll.storage.sql_batches import SqlBatches
 from longscroll.storage.sql_files import SqlFiles
 from longscroll.storage.sql_keys import SqlKeys
+from longscroll.storage.sql_usage import SqlUsage
 from longscroll.storage.sqlite import Sqlite
 
 
@@ -32,8 +34,10 @@ class Database:
     Several processes may have one file open: writes wait for each other.
     """
 
+    batches: SqlBatches
     files: SqlFiles
     keys: SqlKeys
+    usage: SqlUsage
     backend: Sqlite
 
     def __init__(self, path: Path, options: DatabaseOptions | None = None) -> None:
@@ -50,8 +54,10 @@ class Database:
         """
         self.backend = await asyncio.to_thread(self._open_migrated)
         self._connections = Connections(self.backend, self._options.connections)
+        self.batches = SqlBatches(self._connections)
         self.files = SqlFiles(self._connections)
         self.keys = SqlKeys(self._connections)
+        self.usage = SqlUsage(self._connections)
         self._connections.scrub_soon()  # a process may have died between a deletion and its scrub
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -21,9 +21,20 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Key, Outcome
+from longscroll.errors import Overloaded, StorageFull
+from longscroll.storage.base import (
+    NO_LIMIT,
+    Claim,
+    FileFilter,
+    Key,
+    Outcome,
+    UsageFilter,
+    UsageGroup,
+    UsageRecord,
+    UsageSum,
+)
 from longscroll.storage.names import check_deletable, check_listable, check_name
-from longscroll.types import File, FileStatus, Progress
+from longscroll.types import File, FileStatus, HeldFiles, Progress
 
 ENDED = (FileStatus.PROCESSED, FileStatus.ERROR)
 
@@ -103,6 +114,17 @@ class MemoryFiles:
     async def workspaces(self) -> list[str]:
         """Return the workspaces with files; see ``FileStore.workspaces``."""
         return sorted({workspace for workspace, _ in self._rows})
+
+    async def census(self, workspace: str | None) -> list[HeldFiles]:
+        """Count by state; see ``FileStore.census``."""
+        found: dict[tuple[str, FileStatus], list[int]] = {}
+        for (owner, _), row in self._rows.items():
+            if workspace in {None, owner}:
+                found.setdefault((owner, row.file.status), []).append(row.file.size_bytes)
+        return [
+            HeldFiles(workspace=owner, status=status, n_files=len(sizes), n_bytes=sum(sizes))
+            for (owner, status), sizes in found.items()
+        ]
 
     async def mark_deleting(self, workspace: str, file_id: str) -> bool:
         """Make a file invisible; see ``FileStore.mark_deleting``."""
@@ -224,6 +246,10 @@ class MemoryKeys:
         """Find by digest; see ``KeyStore.find_key``."""
         return self._keys.get(digest)
 
+    async def get_key(self, workspace: str | None, key_id: str) -> Key | None:
+        """Find by id; see ``KeyStore.get_key``."""
+        return next((key for key in await self.list_keys(workspace) if key.id == key_id), None)
+
     async def list_keys(self, workspace: str | None) -> list[Key]:
         """List keys; see ``KeyStore.list_keys``."""
         found = [key for key in self._keys.values() if workspace in (None, key.workspace)]
@@ -236,6 +262,72 @@ class MemoryKeys:
                 self._keys[digest] = replace(key, revoked_at=now)
                 return True
         return False
+
+    async def replace_key(self, key_id: str, successor: Key, *, until: datetime, now: datetime) -> bool:
+        """Let a key end and insert its successor; see ``KeyStore.replace_key``."""
+        key = await self.get_key(None, key_id)
+        if key is None or not key.is_valid(now):
+            return False
+        await self.add_key(successor)
+        self._keys[key.digest] = replace(key, expires_at=min(until, key.expires_at or until))
+        return True
+
+
+class MemoryUsage:
+    """``UsageStore`` in a dictionary. ``refusal``, where it is set, is raised by whoever writes."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], UsageRecord] = {}
+        self.refusal: Overloaded | StorageFull | None = None
+
+    async def add(self, record: UsageRecord) -> None:
+        """Insert a row; see ``UsageStore.add``."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.rows[record.workspace, record.request_id] = record
+
+    async def latest(self, which: UsageFilter, *, limit: int) -> list[UsageRecord]:
+        """Return the latest rows; see ``UsageStore.latest``."""
+        rows = [row for row in self.rows.values() if _counts(row, which)]
+        return sorted(rows, key=lambda row: row.at, reverse=True)[:limit]
+
+    async def sums(self, by: UsageGroup, which: UsageFilter) -> list[UsageSum]:
+        """Add up by group; see ``UsageStore.sums``."""
+        groups: dict[str, list[UsageRecord]] = {}
+        for row in self.rows.values():
+            if _counts(row, which):
+                groups.setdefault(_group(row, by), []).append(row)
+        return [
+            UsageSum(
+                name=name,
+                n_requests=len(rows),
+                n_input=sum(row.n_input for row in rows),
+                n_output=sum(row.n_output for row in rows),
+                n_cached=sum(row.n_cached for row in rows),
+                n_read=sum(row.n_read for row in rows),
+            )
+            for name, rows in sorted(groups.items())
+        ]
+
+    async def forget(self, before: datetime, *, limit: int) -> int:
+        """Remove old rows; see ``UsageStore.forget``."""
+        old = [key for key, row in self.rows.items() if row.at < before][:limit]
+        for key in old:
+            del self.rows[key]
+        return len(old)
+
+
+def _counts(row: UsageRecord, which: UsageFilter) -> bool:
+    return (
+        which.workspace in (None, row.workspace)
+        and (which.since is None or row.at >= which.since)
+        and (which.until is None or row.at < which.until)
+    )
+
+
+def _group(row: UsageRecord, by: UsageGroup) -> str:
+    names = {"key": row.key_id, "model": row.model, "workspace": row.workspace}
+    return f"{row.at.astimezone(UTC):%Y-%m-%d}" if by == "day" else names[by]
 
 
 class MemoryBlobs:

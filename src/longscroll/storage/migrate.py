@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     steps = late("longscroll.storage.steps")  # alembic: a quarter of a second that most starts have no use for
 
-STEPS = ("0001", "0002")
+STEPS = ("0001", "0002", "0003", "0004")
 """The steps of this version, in their order; a test holds them against the folder."""
 
 _CURRENT = sa.text("SELECT version_num FROM alembic_version")

@@ -1,19 +1,21 @@
 """The tables, and how domain values are stored in their columns.
 
 Owns names, types, keys and indexes as they are *now*; how an older database gets there is the migrations' business.
-Columns bear the names of the fields of ``File`` and ``Key``; the workspace leads every key, so no row can be reached by
-a file id alone. Knows no query and no driver.
+Columns bear the names of the fields of ``File``, ``Key`` and ``UsageRecord``; the workspace leads every key, so no row
+can be reached by a file id alone. Knows no query and no driver.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from longscroll.errors import DocumentErrorKind
+from longscroll.storage.batches import UNFINISHED, BatchFault, BatchStatus
 from longscroll.types import FileStatus, Progress
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,9 +86,29 @@ class HowFar(sa.types.TypeDecorator[Progress]):
         return None if value is None else msgspec.json.decode(value, type=Progress)
 
 
+class JsonOf(sa.types.TypeDecorator[Any]):
+    """A value of one type as JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: object) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: object, _dialect: sa.Dialect) -> str | None:
+        """Write compact JSON."""
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> Any:
+        """Return the value."""
+        return None if value is None else msgspec.json.decode(value, type=self.kind)
+
+
 metadata = sa.MetaData()
 IS_WAITING = sa.text("status = 'uploaded'")
 HAS_OWNER = sa.text("lease_owner IS NOT NULL")
+IS_UNFINISHED = sa.text(f"status IN ({', '.join(repr(status.value) for status in UNFINISHED)})")
 
 workspaces = sa.Table(
     "workspaces",
@@ -147,6 +169,32 @@ files = sa.Table(
     sa.Index("files_leased", "workspace", sqlite_where=HAS_OWNER, postgresql_where=HAS_OWNER),
 )
 
+# Without a foreign key: what was used stays known when a key or a workspace is gone.
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("workspace", sa.Text, primary_key=True),
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("at", UtcMicros, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("model_served", sa.Text, nullable=False),
+    sa.Column("operation", sa.Text, nullable=False),
+    sa.Column("surface", sa.Text, nullable=False),
+    sa.Column("is_streamed", sa.Boolean, nullable=False),
+    sa.Column("n_input", sa.BigInteger, nullable=False),
+    sa.Column("n_output", sa.BigInteger, nullable=False),
+    sa.Column("n_cached", sa.BigInteger, nullable=False),
+    sa.Column("n_read", sa.BigInteger, nullable=False),
+    sa.Column("is_estimated", sa.Boolean, nullable=False),
+    sa.Column("file_ids", Words, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("code", sa.Text),
+    sa.Column("first_token_ms", sa.Double),
+    sa.Column("total_ms", sa.Double, nullable=False),
+    sa.Index("usage_by_time", "workspace", "at"),
+)
+
 # Where a removed file stood in its listing: a client that deletes while it pages goes on after an id that is gone.
 removed_files = sa.Table(
     "removed_files",
@@ -166,3 +214,50 @@ counters = sa.Table(
     sa.Column("value", sa.BigInteger, nullable=False),
 )
 FILE_SEQUENCE = "file_sequence"
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("workspace", sa.Text, sa.ForeignKey("workspaces.id"), primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("input_file_id", sa.Text, nullable=False),
+    sa.Column("completion_window", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("metadata", JsonOf(dict[str, str]), nullable=False),
+    sa.Column("status", Member(BatchStatus), nullable=False),
+    sa.Column("created_at", UtcMicros, nullable=False),
+    sa.Column("expires_at", UtcMicros, nullable=False),
+    sa.Column("in_progress_at", UtcMicros),
+    sa.Column("finalizing_at", UtcMicros),
+    sa.Column("completed_at", UtcMicros),
+    sa.Column("failed_at", UtcMicros),
+    sa.Column("expired_at", UtcMicros),
+    sa.Column("cancelling_at", UtcMicros),
+    sa.Column("cancelled_at", UtcMicros),
+    sa.Column("n_total", sa.BigInteger, nullable=False),
+    sa.Column("n_completed", sa.BigInteger, nullable=False),
+    sa.Column("n_failed", sa.BigInteger, nullable=False),
+    sa.Column("output_file_id", sa.Text),
+    sa.Column("error_file_id", sa.Text),
+    sa.Column("errors", JsonOf(tuple[BatchFault, ...]), nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", UtcMicros),
+    sa.Index("batches_by_sequence", "workspace", "sequence", unique=True),
+    sa.Index("batches_unfinished", "sequence", sqlite_where=IS_UNFINISHED, postgresql_where=IS_UNFINISHED),
+)
+BATCH_SEQUENCE = "batch_sequence"
+
+# What is answered of a batch that is under way; it moves into the files of the batch at its end.
+batch_results = sa.Table(
+    "batch_results",
+    metadata,
+    sa.Column("workspace", sa.Text, primary_key=True),
+    sa.Column("batch_id", sa.Text, primary_key=True),
+    sa.Column("line", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("is_failed", sa.Boolean, nullable=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)

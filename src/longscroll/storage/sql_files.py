@@ -19,7 +19,7 @@ from longscroll.storage.connections import Connections
 from longscroll.storage.queue import CLAIM
 from longscroll.storage.schema import FILE_SEQUENCE, counters, files, removed_files
 from longscroll.storage.sql_workspaces import ensure_workspace
-from longscroll.types import File, FileStatus, Progress
+from longscroll.types import File, FileStatus, HeldFiles, Progress
 
 N_REMOVED_KEPT = 100_000  # uploads that a removed file's place in the listing is remembered for
 
@@ -38,6 +38,9 @@ SELECT_TOTALS = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(files.c.
     files.c.workspace == sa.bindparam("w"), IS_VISIBLE
 )
 SELECT_WORKSPACES = sa.select(files.c.workspace).distinct().order_by(files.c.workspace)
+COUNT_BY_STATUS = sa.select(
+    files.c.workspace, files.c.status, sa.func.count(), sa.func.coalesce(sa.func.sum(files.c.size_bytes), 0)
+).group_by(files.c.workspace, files.c.status)
 SELECT_DELETING = sa.select(*COLUMNS).where(files.c.status == FileStatus.DELETING).order_by(files.c.sequence)
 DRAW_SEQUENCE = (
     sa.update(counters)
@@ -118,6 +121,15 @@ class SqlFiles:
     async def workspaces(self) -> list[str]:
         """Return the workspaces with files; see ``FileStore.workspaces``."""
         return await self._connections.read(lambda c: list(c.execute(SELECT_WORKSPACES).scalars()))
+
+    async def census(self, workspace: str | None) -> list[HeldFiles]:
+        """Count by state; see ``FileStore.census``."""
+        query = COUNT_BY_STATUS if workspace is None else COUNT_BY_STATUS.where(files.c.workspace == workspace)
+        rows = await self._connections.read(lambda c: c.execute(query).all())
+        return [
+            HeldFiles(workspace=owner, status=FileStatus(status), n_files=n_files, n_bytes=int(n_bytes))
+            for owner, status, n_files, n_bytes in rows
+        ]
 
     async def mark_deleting(self, workspace: str, file_id: str) -> bool:
         """Make a file invisible; see ``FileStore.mark_deleting``."""

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from factories.access import CountingKeys
-from longscroll.access.bootstrap import FirstKey, first_key
+from longscroll.access.base import DEFAULT_WORKSPACE, SCOPES
+from longscroll.access.bootstrap import FirstKey, first_key, require_key
 from longscroll.access.keys import Keys
 from longscroll.errors import StartupError
 
@@ -19,6 +20,12 @@ async def test_the_first_start_writes_a_key_that_works_and_that_only_its_owner_r
     assert first == FirstKey(path=path, plaintext=written.strip(), is_new=True)
     assert path.stat().st_mode & 0o777 == 0o600
     assert (await keys.authenticate(f"Bearer {written.strip()}")).workspace == "default"
+
+
+@pytest.mark.parametrize("given", [None, "given-by-the-operator"])
+async def test_the_first_key_is_the_operators_with_every_right(keys: Keys, tmp_path: Path, given: str | None) -> None:
+    await first_key(tmp_path, keys, given)
+    assert [(key.workspace, key.scopes) for key in await keys.list(None)] == [(DEFAULT_WORKSPACE, SCOPES)]
 
 
 async def test_the_next_start_finds_the_same_key(keys: Keys, tmp_path: Path) -> None:
@@ -59,6 +66,20 @@ async def test_a_file_that_holds_no_key_is_named(keys: Keys, tmp_path: Path) -> 
     (tmp_path / "api-key").write_bytes(b"\xff\xfe")
     with pytest.raises(StartupError, match="api-key does not hold an API key"):
         await first_key(tmp_path, keys, None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
+async def test_where_others_can_reach_it_a_service_needs_a_key_that_is_valid(keys: Keys, host: str) -> None:
+    _, key = await keys.create("acme", name="laptop")
+    await require_key(keys, host=host)
+    await keys.revoke(key.id)
+    with pytest.raises(StartupError, match=f"No API key is valid.*{host}.*longscroll keys create"):
+        await require_key(keys, host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+async def test_where_only_this_machine_reaches_it_none_is_needed(keys: Keys, host: str) -> None:
+    await require_key(keys, host=host)
 
 
 async def test_no_secret_is_shown_by_accident(keys: Keys, store: CountingKeys, tmp_path: Path) -> None:

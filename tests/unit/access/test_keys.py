@@ -3,14 +3,15 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from factories.access import Clock, CountingKeys
 from factories.storage import NOON
-from longscroll.access.base import SCOPES, Principal
-from longscroll.access.keys import KeyOptions, Keys, load_pepper
-from longscroll.errors import InvalidParameter, StartupError, Unauthenticated
+from longscroll.access.base import DEFAULT_SCOPES, Principal
+from longscroll.access.keys import KeyOptions, Keys, cache_salt, load_pepper
+from longscroll.errors import InvalidParameter, KeyNotFound, StartupError, Unauthenticated
 from longscroll.storage.base import Key
 
 UNKNOWN = "Bearer some-opaque-key-nobody-knows"
@@ -38,7 +39,7 @@ async def test_what_is_stored_of_a_key_does_not_contain_it(keys: Keys, store: Co
         name="laptop",
         display=f"{plaintext[:10]}…{plaintext[-4:]}",
         digest=key.digest,
-        scopes=SCOPES,
+        scopes=DEFAULT_SCOPES,
         created_at=NOON,
         expires_at=NOON + timedelta(days=1),
     )
@@ -74,7 +75,7 @@ async def test_a_mistyped_key_of_ours_never_reaches_the_store(keys: Keys, store:
 
 async def test_a_key_seen_a_moment_ago_is_not_looked_up_again(keys: Keys, store: CountingKeys, clock: Clock) -> None:
     plaintext, _ = await keys.create("acme", name="laptop")
-    for seconds in (0, 4.9, 0.2):
+    for seconds in (0, 3.9, 0.2):
         clock.advance(seconds)
         await keys.authenticate(f"Bearer {plaintext}")
     assert store.n_lookups == 2
@@ -101,13 +102,13 @@ async def test_a_revoked_key_ends_at_once_in_this_process(keys: Keys) -> None:
     assert await keys.revoke(key.id) is False
 
 
-async def test_a_revocation_by_another_process_arrives_within_five_seconds(
+async def test_a_revocation_by_another_process_arrives_with_a_second_to_spare_of_the_five_promised(
     keys: Keys, store: CountingKeys, clock: Clock
 ) -> None:
     plaintext, key = await keys.create("acme", name="laptop")
     await keys.authenticate(f"Bearer {plaintext}")
     await store.revoke_key(key.id, now=clock())
-    clock.advance(5)
+    clock.advance(4)
     await refused(keys, f"Bearer {plaintext}")
 
 
@@ -126,6 +127,114 @@ async def test_a_remembered_key_expires_on_time(keys: Keys, clock: Clock) -> Non
     await keys.authenticate(f"Bearer {plaintext}")
     clock.advance(2)
     await refused(keys, f"Bearer {plaintext}")
+
+
+async def test_a_rotated_key_and_its_successor_both_open_the_workspace_until_the_overlap_ends(
+    keys: Keys, clock: Clock
+) -> None:
+    old, key = await keys.create("acme", name="laptop", scopes=("chat",), models=("qwen-long",))
+    new, successor = await keys.rotate(key.id, overlap=timedelta(hours=24))
+    expected = Principal(
+        workspace="acme", key_id=successor.id, scopes=frozenset({"chat"}), models=frozenset({"qwen-long"})
+    )
+    clock.advance(24 * 3600 - 1)
+    assert (await keys.authenticate(f"Bearer {old}")).key_id == key.id
+    assert await keys.authenticate(f"Bearer {new}") == expected
+    clock.advance(1)
+    await refused(keys, f"Bearer {old}")
+    assert await keys.authenticate(f"Bearer {new}") == expected
+
+
+async def test_without_an_overlap_the_old_key_ends_at_once_in_this_process(keys: Keys) -> None:
+    old, key = await keys.create("acme", name="laptop")
+    await keys.authenticate(f"Bearer {old}")
+    await keys.rotate(key.id, overlap=timedelta(0))
+    await refused(keys, f"Bearer {old}")
+
+
+async def test_a_rotation_by_another_process_arrives_with_a_second_to_spare_of_the_five_promised(
+    keys: Keys, store: CountingKeys, clock: Clock
+) -> None:
+    old, key = await keys.create("acme", name="laptop")
+    await keys.authenticate(f"Bearer {old}")
+    await Keys(store, b"p" * 32, clock=clock).rotate(key.id, overlap=timedelta(0))
+    clock.advance(4)
+    await refused(keys, f"Bearer {old}")
+
+
+async def test_a_successor_lives_as_long_as_its_predecessor_was_made_for(keys: Keys, clock: Clock) -> None:
+    _, key = await keys.create("acme", name="laptop", expires_at=NOON + timedelta(days=30))
+    clock.advance(86_400)
+    _, successor = await keys.rotate(key.id, overlap=timedelta(days=90))
+    assert successor.expires_at == NOON + timedelta(days=31)
+    assert (await keys.get("acme", key.id)).expires_at == NOON + timedelta(days=30)
+
+
+async def test_a_key_that_has_ended_cannot_be_rotated_and_stays_ended(keys: Keys, clock: Clock) -> None:
+    _, revoked = await keys.create("acme", name="revoked")
+    _, expired = await keys.create("acme", name="short", expires_at=NOON + timedelta(seconds=1))
+    await keys.revoke(revoked.id)
+    clock.advance(1)
+    for key in (revoked, expired):
+        with pytest.raises(InvalidParameter, match=f"{key.id} is revoked or expired"):
+            await keys.rotate(key.id, overlap=timedelta(hours=1))
+    assert len(await keys.list(None)) == 2
+
+
+async def test_what_is_not_there_cannot_be_rotated_nor_shown(keys: Keys) -> None:
+    _, foreign = await keys.create("umbrella", name="theirs")
+    with pytest.raises(KeyNotFound, match="No such key: key-none"):
+        await keys.rotate("key-none", overlap=timedelta(0))
+    with pytest.raises(KeyNotFound, match=f"No such key: {foreign.id}"):
+        await keys.get("acme", foreign.id)
+
+
+@pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=40_000)])
+async def test_an_overlap_that_cannot_be_changes_nothing(keys: Keys, overlap: timedelta) -> None:
+    _, key = await keys.create("acme", name="laptop")
+    with pytest.raises(InvalidParameter, match="overlap"):
+        await keys.rotate(key.id, overlap=overlap)
+    assert await keys.list(None) == [key]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        ({"name": "x" * 101}, "name"),
+        ({"name": "two\nlines"}, "name"),
+        ({"scopes": ()}, "scopes"),
+        ({"scopes": ("chat", "root")}, "scopes"),
+        ({"models": ("",)}, "models"),
+        ({"models": ("m" * 101,)}, "models"),
+        ({"models": tuple(f"m{n}" for n in range(101))}, "models"),
+        ({"expires_at": NOON}, "expires_at"),
+        ({"expires_at": NOON + timedelta(days=40_000)}, "expires_at"),
+    ],
+)
+async def test_a_key_that_cannot_be_as_it_is_wanted_is_not_made(keys: Keys, wanted: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidParameter) as refusal:
+        await keys.create("acme", **({"name": "laptop"} | wanted))
+    assert (refusal.value.param, await keys.list(None)) == (param, [])
+
+
+async def test_scopes_are_kept_once_each_in_the_order_that_is_documented(keys: Keys) -> None:
+    _, key = await keys.create("acme", name="laptop", scopes=("admin", "chat", "admin"))
+    assert key.scopes == ("chat", "admin")
+
+
+async def test_nobody_can_call_where_every_key_has_ended(keys: Keys, clock: Clock) -> None:
+    _, revoked = await keys.create("acme", name="revoked")
+    await keys.create("acme", name="short", expires_at=NOON + timedelta(seconds=1))
+    await keys.revoke(revoked.id)
+    assert await keys.is_any_valid() is True
+    clock.advance(1)
+    assert await keys.is_any_valid() is False
+
+
+def test_the_salt_of_a_cache_is_the_workspaces_own_and_needs_the_pepper() -> None:
+    salts = {cache_salt(pepper, workspace) for pepper in (b"p" * 32, b"q" * 32) for workspace in ("acme", "umbrella")}
+    assert (len(salts), {len(salt) for salt in salts}) == (4, {64})
+    assert cache_salt(b"p" * 32, "acme") in salts
 
 
 async def test_a_flood_of_guesses_evicts_no_known_key(store: CountingKeys, clock: Clock) -> None:
