@@ -11,13 +11,14 @@ import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from factories.llama_server import VOCABULARY, LlamaServer, llama_server
 from factories.prompts import prompt
 from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Prompt, Text
 from longscroll.engines.upstream import ProbeResult, Upstream, UpstreamOptions, probe
 from longscroll.errors import EngineRefused
-from longscroll.types import Message, Sampling
+from longscroll.types import AnswerForm, Message, Sampling
 
 MISSING = [name for name in ("gguf", "xllamacpp") if importlib.util.find_spec(name) is None]
 pytestmark = [
@@ -109,3 +110,28 @@ async def test_closing_the_answer_frees_the_slot(server: LlamaServer, engine: Up
     while await n_busy_slots(server):  # the server is asked, it tells nobody
         assert time.monotonic() - began < 0.25
         await asyncio.sleep(0.005)
+
+
+@pytest.mark.item(98)
+async def test_a_partial_answer_is_continued_where_it_broke_off(engine: Upstream) -> None:
+    asked = prompt("hello", sampling=GREEDY)
+    whole, _ = await answer_of(engine, asked)
+    begun = Message(role="assistant", content="".join(text.text for text in whole[:3]), is_partial=True)
+    rest, _ = await answer_of(engine, structs.replace(asked, messages=(*asked.messages, begun)))
+    assert [text.text for text in rest[:2]] == [text.text for text in whole[3:5]]
+
+
+async def test_every_token_comes_with_its_log_probability(engine: Upstream) -> None:
+    sampling = structs.replace(GREEDY, wants_logprobs=True, n_top_logprobs=2)
+    texts, _ = await answer_of(engine, prompt("hello", sampling=sampling))
+    tokens = [msgspec.json.decode(token) for text in texts for token in text.logprobs]
+    assert "".join(token["token"] for token in tokens) == "".join(text.text for text in texts)
+    assert [len(token["top_logprobs"]) for token in tokens] == [2] * 6
+
+
+@pytest.mark.item(97)
+async def test_json_mode_writes_an_object(engine: Upstream) -> None:
+    form = AnswerForm(format="json_object", response_format=b'{"type":"json_object"}')
+    asked = prompt("hello", sampling=structs.replace(GREEDY, max_tokens=40))
+    texts, _ = await answer_of(engine, structs.replace(asked, form=form))
+    assert "".join(text.text for text in texts).startswith("{")

@@ -41,12 +41,18 @@ class Children:
         self._is_stopped = False
         self._keeper: asyncio.Task[None] | None = None
         self._has_said_landlock = False
+        self._n_started = 0
 
     @property
     def zygote_pid(self) -> int | None:
         """The number of the zygote's process, where there is one."""
         zygote = self._current()
         return zygote.pid if zygote is not None and not zygote.is_lost else None
+
+    @property
+    def n_restarts(self) -> int:
+        """How many zygotes took the place of one that was lost."""
+        return max(0, self._n_started - 1)
 
     @property
     def are_wanted(self) -> bool:
@@ -162,6 +168,7 @@ class Children:
         except OSError as error:
             log.warning("parsers.zygote_not_started", reason=str(error))
             return False
+        self._n_started += 1
         try:
             self._awaited().set_result(zygote)
             self._say_landlock(is_there=await zygote.until_ready())

@@ -88,6 +88,11 @@ class Ingest:
         self._is_draining = False
         self._loop_task: asyncio.Task[None] | None = None
 
+    @property
+    def n_running(self) -> int:
+        """How many files this process has claimed."""
+        return len(self._running)
+
     async def start(self) -> None:
         """Begin to take files."""
         self._loop_task = asyncio.create_task(self._keep_taking())

@@ -35,6 +35,11 @@ class Parsers:
         """The number of the process that forks the children, where there is one."""
         return self._children.zygote_pid
 
+    @property
+    def n_restarts(self) -> int:
+        """How many times that process was started again."""
+        return self._children.n_restarts
+
     async def start(self) -> None:
         """Start the zygote; it loads its libraries while the service goes on.
 

@@ -1,18 +1,19 @@
 """What an engine is: it gets a question, numbered evidence and a budget, and writes. It never sees a document.
 
-``reading`` makes a Prompt; an engine streams Text, Mark and EngineFinish. An engine that only writes text (every model
-server) leaves its citations as ``[n]`` in the text; ``reading.cite`` turns them into Marks. One that knows exactly what
-it quotes sends Marks itself.
+``reading`` makes a Prompt; an engine streams Text, Mark, ToolCallPiece and EngineFinish. An engine that only writes
+text (every model server) leaves its citations as ``[n]`` in the text; ``reading.cite`` turns them into Marks. One that
+knows exactly what it quotes sends Marks itself. What not every engine can do it declares as abilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from longscroll.types import Message, Sampling, Span
+from longscroll.types import AnswerForm, FinishReason, Json, Message, Sampling, Span, ToolCallPiece
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -88,13 +89,17 @@ class Prompt(Struct, frozen=True, kw_only=True):
     evidence: Evidence
     messages: tuple[Message, ...]  # the whole rendered prompt, for engines that generate
     sampling: Sampling = Sampling()
+    form: AnswerForm = AnswerForm()
+    shows_marks: bool = True  # False: citations are off, and what an engine marks is not seen
     affinity: str = ""  # same value for the same documents of the same workspace: prefix caches
+    cache_salt: str = ""  # same value for a workspace, unknown outside: no other shares what a model server caches
 
 
 class Text(Struct, frozen=True, tag="text"):
-    """The next piece of the answer."""
+    """The next piece of the answer, with the log probabilities of its tokens where they were asked for."""
 
     text: str
+    logprobs: tuple[Json, ...] = ()
 
 
 class Mark(Struct, frozen=True, tag="mark"):
@@ -115,12 +120,24 @@ class EngineUsage(Struct, frozen=True, kw_only=True):
 class EngineFinish(Struct, frozen=True, tag="finish"):
     """The end of a generation; ``abstained`` when the engine said that the evidence has no answer."""
 
-    reason: Literal["stop", "length"] = "stop"
+    reason: FinishReason = "stop"
     usage: EngineUsage | None = None
+    is_usage_told: bool = False  # that usage is what the client is told, whatever was counted here
     abstained: bool = False
 
 
-EngineEvent = Text | Mark | EngineFinish
+EngineEvent = Text | Mark | ToolCallPiece | EngineFinish
+
+
+class Ability(StrEnum):
+    """What a request may ask of an answer and not every engine can give."""
+
+    CHOICES = "choices"  # another answer to the same prompt each time: ``n``
+    JSON = "json"  # ``response_format`` json_object
+    JSON_SCHEMA = "json_schema"
+    LOGPROBS = "logprobs"
+    TOOLS = "tools"
+    CONTINUES = "continues"  # goes on from a partial last message and never says it again
 
 
 class Engine(Protocol):
@@ -128,6 +145,7 @@ class Engine(Protocol):
 
     context_window: int | None  # tokens; None: the engine quotes and has no window
     writes_marks: bool  # True: citations come as ``[n]`` in the text
+    abilities: frozenset[Ability]
 
     def generate(self, prompt: Prompt) -> AsyncIterator[EngineEvent]:
         """Write the answer; ends with one EngineFinish. Closing the iterator stops the engine at once.

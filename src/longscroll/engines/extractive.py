@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from longscroll.engines.answer_types import short_answer
 from longscroll.engines.base import (
+    Ability,
     DocumentFacts,
     EngineEvent,
     EngineFinish,
@@ -40,7 +41,7 @@ from longscroll.engines.quotes import choose_quotes
 from longscroll.engines.scoring import Question, Scored, score_sentences
 from longscroll.engines.sentences import cjk_share, is_chinese, one_line
 from longscroll.tokens import TokenCounter
-from longscroll.types import Sampling, Span
+from longscroll.types import Span
 
 Part = Text | Mark
 
@@ -62,6 +63,7 @@ class Extractive:
 
     context_window: int | None = None
     writes_marks = False
+    abilities: frozenset[Ability] = frozenset()
 
     def __init__(self, run: Callable[[Prompt], Awaitable[Composition]], counter: TokenCounter) -> None:
         self._run = run
@@ -70,12 +72,13 @@ class Extractive:
     async def generate(self, prompt: Prompt) -> AsyncIterator[EngineEvent]:
         """Write the answer part by part; see Engine."""
         composition = await self._run(prompt)
-        parts, reason = limit(composition.parts, prompt.sampling, self._counter)
+        max_tokens = prompt.sampling.max_tokens
+        parts, reason = limit(composition.parts, max_tokens, self._counter, shows_marks=prompt.shows_marks)
         for part in parts:
             yield part
         n_output = self._counter.count("".join(part.text for part in parts if isinstance(part, Text)))
         usage = EngineUsage(n_input_tokens=prompt.evidence.n_tokens_read, n_output_tokens=n_output)
-        yield EngineFinish(reason, usage, composition.abstained)
+        yield EngineFinish(reason=reason, usage=usage, abstained=composition.abstained)
 
 
 def compose(prompt: Prompt) -> Composition:
@@ -93,44 +96,26 @@ def compose(prompt: Prompt) -> Composition:
 
 
 def limit(
-    parts: Sequence[Part], sampling: Sampling, counter: TokenCounter
+    parts: Sequence[Part], max_tokens: int | None, counter: TokenCounter, *, shows_marks: bool = True
 ) -> tuple[list[Part], Literal["stop", "length"]]:
-    """Cut an answer at the first stop string and at ``max_tokens`` tokens, marks included; says which ended it."""
-    shown = _until_stop(parts, sampling.stop)
-    if sampling.max_tokens is None:
-        return shown, "stop"
+    """Cut an answer at ``max_tokens`` tokens, visible marks included; says whether that ended it."""
+    if max_tokens is None:
+        return list(parts), "stop"
     kept: list[Part] = []
     written, numbers = "", dict[tuple[int, Span | None], int]()
-    for part in shown:
-        more = (
-            part.text
-            if isinstance(part, Text)
-            else f"[{numbers.setdefault((part.number, part.span), len(numbers) + 1)}]"
-        )
-        if counter.count(written + more) > sampling.max_tokens:
+    for part in parts:
+        if isinstance(part, Text):
+            more = part.text
+        else:
+            number = numbers.setdefault((part.number, part.span), len(numbers) + 1)
+            more = f"[{number}]" if shows_marks else ""
+        if counter.count(written + more) > max_tokens:
             if isinstance(part, Text):
-                kept.append(Text(_longest_prefix(written, more, sampling.max_tokens, counter)))
+                kept.append(Text(_longest_prefix(written, more, max_tokens, counter)))
             return [part for part in kept if part != Text("")], "length"
         kept.append(part)
         written += more
     return kept, "stop"
-
-
-def _until_stop(parts: Sequence[Part], stops: tuple[str, ...]) -> list[Part]:
-    written = "".join(part.text for part in parts if isinstance(part, Text))
-    found = [at for stop in stops if stop and (at := written.find(stop)) >= 0]
-    if not found:
-        return list(parts)
-    room, kept = min(found), list[Part]()
-    for part in parts:
-        if isinstance(part, Mark):
-            kept.append(part)
-            continue
-        kept.append(Text(part.text[:room]))
-        room -= len(part.text)
-        if room <= 0:
-            break
-    return [part for part in kept if part != Text("")]
 
 
 def _longest_prefix(written: str, more: str, n_tokens: int, counter: TokenCounter) -> str:

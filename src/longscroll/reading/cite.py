@@ -27,13 +27,15 @@ class Citer:
     """Turn one engine's events into deltas; feed it in order, then close it once.
 
     ``reads_marks`` says that citations stand in the text as ``[n]``; otherwise text is never touched and only Mark
-    events cite. Half a mark, and white space that may belong to one, are held back until the next event tells.
+    events cite. Half a mark, and white space that may belong to one, are held back until the next event tells; where
+    nothing can be cited, text goes out in the pieces in which it came.
     """
 
     def __init__(self, evidence: Evidence, mode: CitationMode, *, reads_marks: bool) -> None:
         self._passages = {passage.number: passage for passage in evidence.passages}
         self._mode = mode
         self._reads_marks = reads_marks and bool(self._passages)
+        self._is_plain = reads_marks and not self._passages
         self._support: dict[int, Support] = {}
         self._numbers: dict[tuple[int, Span], int] = {}
         self._held = ""
@@ -50,6 +52,8 @@ class Citer:
             self._take_mark(event)
         elif self._reads_marks:
             self._read(self._held + event.text, is_last=False)
+        elif self._is_plain:
+            return Delta(text=event.text) if event.text else None
         else:
             self._copy(self._held + event.text)
         return self._flush()

@@ -7,7 +7,6 @@ a keeper there, which notices by itself that it ended. Runs on the event loop an
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -33,6 +32,7 @@ from longscroll.errors import (
 from longscroll.reading.evidence import ReadingOptions
 from longscroll.reading.messages import Composed, ComposeTask, Failed, Read, ReaderReply, ReaderTask, ReadTask
 from longscroll.reading.process import LENGTH, READY
+from longscroll.reading.turns import WaitingLine
 
 COMMAND = command("longscroll.reading.process")
 READY_WITHIN_S = 60.0
@@ -56,6 +56,15 @@ class PoolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     restart_pause_s: float = 1.0  # at a place that is failing; doubles up to half a minute
 
 
+class Load(Struct, frozen=True, kw_only=True):
+    """How busy a pool is."""
+
+    n_readers: int
+    n_busy: int
+    n_waiting: int  # tasks
+    n_restarts: int  # processes that took the place of one that ended
+
+
 class ReaderDied(Exception):
     """The process ended before it replied; the pool tries another."""
 
@@ -68,17 +77,27 @@ class Readers:
         self._reading = reading
         self._command = command
         self._idle: list[_Process] = []  # the last one worked last: its memory is the warmest
-        self._waiting: deque[asyncio.Future[_Process]] = deque()
+        self._waiting: WaitingLine[_Process] = WaitingLine()
+        self._serving: asyncio.TimerHandle | None = None
         self._keepers: list[asyncio.Task[None]] = []
         self._cleanups: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._failing: set[int] = set()  # places
         self._is_known = asyncio.Event()  # whether it works: a reader is ready, or every place is failing
+        self._n_started = 0
+        self._n_busy = 0
 
     @property
     def is_healthy(self) -> bool:
         """Whether a question can be read, at once or soon; False when readers die before they are ready, everywhere."""
         return len(self._failing) < self._options.n_readers
+
+    @property
+    def load(self) -> Load:
+        """How busy they are."""
+        n_readers = self._options.n_readers
+        n_restarts = max(0, self._n_started - n_readers)
+        return Load(n_readers=n_readers, n_busy=self._n_busy, n_waiting=len(self._waiting), n_restarts=n_restarts)
 
     async def start(self) -> None:
         """Start the processes; they load in the background."""
@@ -136,6 +155,7 @@ class Readers:
     async def _try(self, task: ReaderTask) -> ReaderReply:
         process = await self._acquire()
         job = asyncio.create_task(process.ask(task))
+        self._n_busy += 1
         grace_s = 0.0
         try:
             return await asyncio.wait_for(asyncio.shield(job), self._options.timeout_s)
@@ -145,20 +165,22 @@ class Readers:
             grace_s = self._options.grace_s
             raise
         finally:
+            self._n_busy -= 1
+            self._waiting.used()
             if job.done() and not job.cancelled() and job.exception() is None:
                 self._release(process)
             else:
                 self._clean_up(process, job, grace_s=grace_s)
 
     async def _acquire(self) -> _Process:
-        if self._idle:
+        if self._idle and self._waiting.is_open:
             return self._idle.pop()
         if not self.is_healthy:
             raise _no_reader()
         if len(self._waiting) >= self._options.max_waiting:
             raise Overloaded("Too many questions are being read; please try again later.")
-        turn: asyncio.Future[_Process] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        turn = self._waiting.join()
+        self._serve_waiting()
         try:
             return await turn
         except asyncio.CancelledError:
@@ -166,25 +188,28 @@ class Readers:
                 self._release(turn.result())
             raise
         finally:
-            with suppress(ValueError):
-                self._waiting.remove(turn)
+            self._waiting.leave(turn)
 
     def _release(self, process: _Process) -> None:
-        """Give a reader to who waits longest, or to the idle ones; one that has ended is its keeper's to replace."""
+        """Give a reader to who is next, or to the idle ones; one that has ended is its keeper's to replace."""
         if process.exit_code is not None:
             return
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(process)
-                return
         self._idle.append(process)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        """Give what is idle to those who wait: now, or when those that can wait may have it."""
+        while self._idle and (turn := self._waiting.next()):
+            turn.set_result(self._idle.pop())
+        if self._idle and self._waiting:
+            if self._serving is not None:
+                self._serving.cancel()
+            loop = asyncio.get_running_loop()
+            self._serving = loop.call_later(self._waiting.courtesy_s, self._serve_waiting)
 
     def _refuse_waiting(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_exception(_no_reader())
+        for turn in self._waiting.everybody():
+            turn.set_exception(_no_reader())
 
     def _clean_up(self, process: _Process, job: asyncio.Task[ReaderReply], *, grace_s: float) -> None:
         cleanup = asyncio.create_task(self._recover(process, job, grace_s))
@@ -218,6 +243,7 @@ class Readers:
         except OSError as error:
             _log.warning("a reader cannot be started", reason=str(error))
             return is_ready
+        self._n_started += 1
         try:
             is_ready = await process.is_ready()
             if is_ready:

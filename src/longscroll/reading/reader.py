@@ -9,22 +9,31 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from longscroll.engines.base import Engine, EngineEvent, EngineFinish, EngineUsage, Evidence, Prompt
+from longscroll.engines.base import Engine, EngineFinish, EngineUsage, Evidence, Prompt
 from longscroll.engines.instructions import language_asked_for
 from longscroll.engines.sentences import is_chinese
-from longscroll.reading.cite import Citer
+from longscroll.reading.choices import Choice, side_by_side
 from longscroll.reading.messages import Read, ReadTask, Source
 from longscroll.reading.pace import Pace
 from longscroll.reading.pool import Readers
-from longscroll.reading.prompts import Language, render
+from longscroll.reading.prompts import Language, Manner, render, render_turns
 from longscroll.tokens import TokenCounter
-from longscroll.types import CitationMode, Delta, Message, Progress, Sampling, SourceReport
+from longscroll.types import (
+    AnswerForm,
+    CitationMode,
+    Delta,
+    FinishReason,
+    Message,
+    Progress,
+    Sampling,
+    SourceReport,
+)
 
 RULES_TOKENS = 400
 """Room for the rules, the headings around documents and the roles of messages."""
@@ -42,10 +51,12 @@ class ReadingRequest(Struct, frozen=True, kw_only=True):
     model: str  # as the engine knows it
     question: str  # the last user turn
     history: tuple[Message, ...] = ()  # the turns before it, without system messages
+    following: tuple[Message, ...] = ()  # those after it: calls of tools with their results, a partial answer
     behavior: tuple[str, ...] = ()  # system text that is neither a document nor a reference
     sources: tuple[Source, ...] = ()
     sampling: Sampling = Sampling()
-    citations: CitationMode = "annotations"
+    form: AnswerForm = AnswerForm()
+    citations: CitationMode = "annotations"  # off where the form is JSON
     n_budget_tokens: int | None = None
 
 
@@ -54,21 +65,33 @@ class EvidenceFound(Struct, frozen=True):
 
 
 class ReadingFinish(Struct, frozen=True, kw_only=True):
-    """The end of an answer, and how it came about."""
+    """The end of an answer, and how it came about; what engines counted is added up over the choices."""
 
-    reason: Literal["stop", "length"]
+    reasons: tuple[FinishReason, ...]  # by choice
     evidence: Evidence
     sources: tuple[SourceReport, ...]
     abstained: bool
     engine_usage: EngineUsage | None
+    is_usage_told: bool = False  # the client is told that usage
 
 
 class Reader:
-    """Answers questions; ``counter`` measures what the conversation takes of an engine's window."""
+    """Answers questions; ``counter`` measures what the conversation takes of an engine's window.
 
-    def __init__(self, readers: Readers, counter: TokenCounter, *, clock: Callable[[], float] = time.monotonic) -> None:
+    ``salt`` turns a workspace into what keeps its prefixes apart in the caches of a model server.
+    """
+
+    def __init__(
+        self,
+        readers: Readers,
+        counter: TokenCounter,
+        *,
+        salt: Callable[[str], str] = lambda _workspace: "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._readers = readers
         self._counter = counter
+        self._salt = salt
         self._clock = clock
         self._pace = Pace()
 
@@ -96,25 +119,23 @@ class Reader:
         is_quoting = engine.context_window is None
         n_shown = 0 if is_quoting else sum(len(passage.text) for passage in evidence.passages) + _n_said(request)
         prompt = await _aside(lambda: _prompt(request, evidence, affinity, is_quoting=is_quoting), n_shown)
-        citer = Citer(evidence, request.citations, reads_marks=engine.writes_marks)
-        began, first_s, finish = self._clock(), None, EngineFinish()
-        async with _closing(engine.generate(prompt)) as events:
-            async for event in events:
+        prompt = structs.replace(prompt, cache_salt=self._salt(request.workspace))
+        choices = _choices(prompt, engine, request)
+        began, first_s = self._clock(), None
+        async with aclosing(choices[0].write() if len(choices) == 1 else side_by_side(choices)) as deltas:
+            async for delta in deltas:
                 if first_s is None:
                     first_s = self._clock() - began
-                if isinstance(event, EngineFinish):
-                    finish = event
-                elif delta := citer.feed(event):
-                    yield delta
-        if last := citer.close():
-            yield last
+                yield delta
+        finish = choices[0].finish
         self._learn(request.model, prompt, finish, first_s or 0.0)
         yield ReadingFinish(
-            reason=finish.reason,
+            reasons=tuple(choice.reason for choice in choices),
             evidence=evidence,
             sources=sources,
             abstained=finish.abstained,
-            engine_usage=finish.usage,
+            engine_usage=_sum(choice.finish.usage for choice in choices),
+            is_usage_told=finish.is_usage_told,
         )
 
     def _learn(self, model: str, prompt: Prompt, finish: EngineFinish, first_s: float) -> None:
@@ -140,9 +161,8 @@ class Reader:
         """Count what is not for documents: the conversation, the rules and the answer."""
         if window is None:
             return 0
-        said = (*request.behavior, *(turn.content for turn in request.history), request.question)
         answer = request.sampling.max_tokens or min(ANSWER_TOKENS, window // 4)
-        return sum(self._counter.count_many(said)) + RULES_TOKENS + answer
+        return sum(self._counter.count_many(_said(request))) + RULES_TOKENS + answer
 
 
 async def _aside(work: Callable[[], T], n_chars: int) -> T:
@@ -150,9 +170,16 @@ async def _aside(work: Callable[[], T], n_chars: int) -> T:
     return work() if n_chars <= SHORT_CHARS else await asyncio.to_thread(work)
 
 
+def _said(request: ReadingRequest) -> list[str]:
+    """Return all text of the conversation that the engine reads beside documents."""
+    turns = (*request.history, *request.following)
+    calls = [turn.tool_calls.decode() for turn in turns if turn.tool_calls]
+    tools = [request.form.tools.decode()] if request.form.tools else []
+    return [*request.behavior, *(turn.content for turn in turns), request.question, *calls, *tools]
+
+
 def _n_said(request: ReadingRequest) -> int:
-    said = (*request.behavior, *(turn.content for turn in request.history), request.question)
-    return sum(map(len, said))
+    return sum(map(len, _said(request)))
 
 
 def language_of(question: str, behavior: Iterable[str] = ()) -> Language:
@@ -163,23 +190,13 @@ def language_of(question: str, behavior: Iterable[str] = ()) -> Language:
     return "zh" if is_chinese(question) else "en"
 
 
-@asynccontextmanager
-async def _closing(events: AsyncIterator[EngineEvent]) -> AsyncIterator[AsyncIterator[EngineEvent]]:
-    """Close an engine's iterator in any case; engines are async generators, though only iterators by contract."""
-    try:
-        yield events
-    finally:
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
-
-
 def _prompt(request: ReadingRequest, evidence: Evidence, affinity: str, *, is_quoting: bool) -> Prompt:
     language = language_of(request.question, request.behavior)
     messages: tuple[Message, ...] = ()
     if not is_quoting:
-        messages = render(
-            evidence, request.question, history=request.history, behavior=request.behavior, language=language
-        )
+        manner = Manner(language=language, cites=_cites(request), has_tools=request.form.tools is not None)
+        asked = render(evidence, request.question, history=request.history, behavior=request.behavior, manner=manner)
+        messages = (*asked, *render_turns(request.following))
     return Prompt(
         model=request.model,
         question=request.question,
@@ -187,7 +204,46 @@ def _prompt(request: ReadingRequest, evidence: Evidence, affinity: str, *, is_qu
         evidence=evidence,
         messages=messages,
         sampling=request.sampling,
+        form=request.form,
+        shows_marks=_citations(request) != "off",
         affinity=affinity,
+    )
+
+
+def _choices(prompt: Prompt, engine: Engine, request: ReadingRequest) -> list[Choice]:
+    """Return the choices asked for, each with a seed of its own: equal ones would be equal answers."""
+    last = request.following[-1] if request.following else None
+    prefix = last.content if last is not None and last.is_partial else ""
+    citations = _citations(request)
+    return [
+        Choice(number, _seeded(prompt, number), engine, citations=citations, prefix=prefix)
+        for number in range(request.sampling.n_choices)
+    ]
+
+
+def _seeded(prompt: Prompt, number: int) -> Prompt:
+    seed = prompt.sampling.seed
+    if seed is None or number == 0:
+        return prompt
+    return structs.replace(prompt, sampling=structs.replace(prompt.sampling, seed=seed + number))
+
+
+def _cites(request: ReadingRequest) -> bool:
+    return request.form.format == "text"
+
+
+def _citations(request: ReadingRequest) -> CitationMode:
+    return request.citations if _cites(request) else "off"
+
+
+def _sum(usages: Iterable[EngineUsage | None]) -> EngineUsage | None:
+    known = [usage for usage in usages if usage is not None]
+    if not known:
+        return None
+    return EngineUsage(
+        n_input_tokens=sum(usage.n_input_tokens for usage in known),
+        n_output_tokens=sum(usage.n_output_tokens for usage in known),
+        n_cached_tokens=sum(usage.n_cached_tokens for usage in known),
     )
 
 

@@ -11,7 +11,6 @@ from longscroll.engines.base import DocumentFacts, EngineFinish, Evidence, Mark,
 from longscroll.engines.extractive import Composition, Extractive, compose, limit
 from longscroll.engines.quotes import MAX_QUOTE, adds_something
 from longscroll.tokens import EstimatedCounter
-from longscroll.types import Sampling
 
 LIFE = "Nikola Tesla was born in Smiljan in 1856. He died in New York on 7 January 1943. Others lived on."
 NOBEL = "The Nobel prize went to Bragg. Tesla would die without pigeons and visitors."
@@ -136,16 +135,17 @@ def test_an_answer_is_cut_at_max_tokens_marks_included() -> None:
     parts = (Text("one two three four five "), Mark(1, (0, 3)), Text(" six seven eight"))
     counter = EstimatedCounter()
     for n in range(1, 12):
-        cut, reason = limit(parts, Sampling(max_tokens=n), counter)
+        cut, reason = limit(parts, n, counter)
         whole = text_of(parts)
         assert whole.startswith(text_of(cut))
         assert counter.count(text_of(cut)) <= n
         assert reason == ("stop" if text_of(cut) == whole else "length")
 
 
-def test_an_answer_ends_before_a_stop_string_even_across_parts() -> None:
-    parts = (Text("one tw"), Mark(1), Text("o three"))
-    assert limit(parts, Sampling(stop=("two", "three")), EstimatedCounter()) == ([Text("one ")], "stop")
+def test_marks_that_nobody_sees_take_no_room() -> None:
+    parts = (Text("one two three"), Mark(1), Text(" four"))
+    n_text = EstimatedCounter().count("one two three four")
+    assert limit(parts, n_text, EstimatedCounter(), shows_marks=False) == (list(parts), "stop")
 
 
 async def test_the_engine_streams_the_parts_and_counts_them() -> None:

@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
+from factories.evidences import evidence
 from factories.prompts import prompt
-from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Text
-from longscroll.engines.scripted import Fault, Rule, Scripted, load_rules
-from longscroll.errors import (
-    ConfigError,
-    EngineError,
-    EngineFailed,
-    EngineOverloaded,
-    EngineRefused,
-    EngineTimeout,
-    ModelUnavailable,
-)
+from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Prompt, Text
+from longscroll.engines.faults import Fault
+from longscroll.engines.scripted import Rule, Scripted
+from longscroll.errors import EngineOverloaded, EngineRefused, ModelNotFound
+from longscroll.types import Message
 
-TOML = """
-[[rule]]
-model = "qwen-*"
-message = "(?i)weather|天气"
-deltas = ["晴", "天。"]
-pace_s = 0.5
-usage = { n_input_tokens = 12, n_output_tokens = 2 }
 
-[[rule]]
-deltas = ["?"]
-finish = "length"
-fault = { kind = "overloaded", after = 1, retry_after_s = 9 }
-"""
-JSONL = """
-{"model": "qwen-*", "message": "(?i)weather|天气", "deltas": ["晴", "天。"], "pace_s": 0.5, \
-"usage": {"n_input_tokens": 12, "n_output_tokens": 2}}
-
-{"deltas": ["?"], "finish": "length", "fault": {"kind": "overloaded", "after": 1, "retry_after_s": 9}}
-"""
-RULES = (
-    Rule(
-        model="qwen-*",
-        message="(?i)weather|天气",
-        deltas=("晴", "天。"),
-        pace_s=0.5,
-        usage=EngineUsage(n_input_tokens=12, n_output_tokens=2),
-    ),
-    Rule(deltas=("?",), finish="length", fault=Fault(kind="overloaded", after=1, retry_after_s=9)),
-)
+def with_messages(asked: Prompt, *messages: Message) -> Prompt:
+    return msgspec.structs.replace(asked, messages=(*messages, *asked.messages))
 
 
 async def answer_of(engine: Scripted, question: str = "hi", *, model: str = "qwen-long") -> list[EngineEvent]:
@@ -59,7 +27,7 @@ async def answer_of(engine: Scripted, question: str = "hi", *, model: str = "qwe
 async def test_the_deltas_keep_their_boundaries_and_end_in_the_rules_finish() -> None:
     usage = EngineUsage(n_input_tokens=3, n_output_tokens=2)
     engine = Scripted([Rule(deltas=("春", "", "天 [1]"), usage=usage, finish="length", abstained=True)])
-    finish = EngineFinish(reason="length", usage=usage, abstained=True)
+    finish = EngineFinish(reason="length", usage=usage, is_usage_told=True, abstained=True)
     assert await answer_of(engine) == [Text("春"), Text(""), Text("天 [1]"), finish]
 
 
@@ -96,29 +64,61 @@ async def test_the_pace_is_kept_by_the_given_clock() -> None:
     assert pauses == [2.0, 0.5, 0.5]
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"),
-    [
-        ("unavailable", ModelUnavailable),
-        ("failed", EngineFailed),
-        ("timeout", EngineTimeout),
-        ("refused", EngineRefused),
-        ("overloaded", EngineOverloaded),
-        ("cut", EngineFailed),
-    ],
-)
-@pytest.mark.parametrize("after", [0, 1, 2])
-async def test_a_fault_comes_after_so_many_deltas(kind: Any, error: type[EngineError], after: int) -> None:
-    engine = Scripted([Rule(deltas=("a", "b"), fault=Fault(kind=kind, after=after, message="words"))])
-    events = engine.generate(prompt())
-    assert [await anext(events) for _ in range(after)] == [Text("a"), Text("b")][:after]
-    with pytest.raises(error, match="words") as raised:
+@pytest.mark.parametrize("after", [0, 1, 2, 7])
+async def test_a_fault_comes_after_so_many_deltas_or_at_the_end(after: int) -> None:
+    fault = Fault(error="ModelServingError", after=after, message="words", retry_after_s=9)
+    events = Scripted([Rule(deltas=("a", "b"), fault=fault)]).generate(prompt())
+    n_before = min(after, 2)
+    assert [await anext(events) for _ in range(n_before)] == [Text("a"), Text("b")][:n_before]
+    with pytest.raises(EngineOverloaded) as raised:
         await anext(events)
-    assert type(raised.value) is error
+    assert (raised.value.words, raised.value.retry_after_s) == ("words", 9)
+
+
+async def test_an_answer_that_is_only_slow_comes_whole() -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    fault = Fault(error="slow", after=1, delay_s=7.0)
+    engine = Scripted([Rule(deltas=("a", "b"), pace_s=0.5, fault=fault)], sleep=sleep)
+    assert await answer_of(engine) == [Text("a"), Text("b"), EngineFinish()]
+    assert pauses == [7.0, 0.5]
+
+
+async def test_an_error_names_the_model_that_was_asked() -> None:
+    engine = Scripted([Rule(fault=Fault(error="ModelNotFound"))])
+    with pytest.raises(ModelNotFound, match="`qwen-plus` does not exist"):
+        await answer_of(engine, model="qwen-plus")
+
+
+async def test_a_rule_may_look_for_words_of_the_system_messages() -> None:
+    engine = Scripted([Rule(system="(?i)pirate", deltas=("Arr.",)), Rule(deltas=("Hello.",))])
+    asked = prompt("hi")
+    pirate = Message(role="system", content="Speak like a pirate.")
+    answers = [[event async for event in engine.generate(one)] for one in (asked, with_messages(asked, pirate))]
+    assert [answer[0] for answer in answers] == [Text("Hello."), Text("Arr.")]
+
+
+async def test_a_rule_may_look_for_the_name_of_a_file() -> None:
+    engine = Scripted([Rule(filename="*.pdf", deltas=("A report.",)), Rule(deltas=("No file.",))])
+    asked = msgspec.structs.replace(prompt("hi"), evidence=evidence("The text."))
+    answers = [[event async for event in engine.generate(one)] for one in (prompt("hi"), asked)]
+    assert [answer[0] for answer in answers] == [Text("No file."), Text("A report.")]
+
+
+async def test_other_rules_begin_anew() -> None:
+    once = Rule(deltas=("once",), times=1)
+    engine = Scripted([once, Rule(deltas=("then",))])
+    before = [(await answer_of(engine))[0] for _ in range(2)]
+    engine.replace([once, Rule(deltas=("later",))])
+    after = [(await answer_of(engine))[0] for _ in range(2)]
+    assert (before, after) == ([Text("once"), Text("then")], [Text("once"), Text("later")])
 
 
 async def test_silence_lasts_until_the_reader_leaves() -> None:
-    engine = Scripted([Rule(deltas=("a", "b"), fault=Fault(kind="silence", after=1))])
+    engine = Scripted([Rule(deltas=("a", "b"), fault=Fault(error="silence", after=1))])
     events = engine.generate(prompt())
     assert await anext(events) == Text("a")
     waiting = asyncio.ensure_future(anext(events))
@@ -137,57 +137,3 @@ async def test_tests_can_read_what_was_asked_and_what_was_closed() -> None:
     await answer_of(engine, "read whole")
     assert [asked.question for asked in engine.prompts] == ["left early", "read whole"]
     assert (engine.n_running, engine.n_stopped) == (0, 1)
-
-
-@pytest.mark.parametrize(("name", "text"), [("script.toml", TOML), ("script.jsonl", JSONL)])
-def test_both_file_formats_say_the_same(tmp_path: Path, name: str, text: str) -> None:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    assert load_rules(path) == RULES
-
-
-async def test_an_engine_is_made_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "script.toml"
-    path.write_text('[[rule]]\ndeltas = ["ok"]', encoding="utf-8")
-    engine = Scripted.from_file(path, context_window=100)
-    assert (engine.context_window, await answer_of(engine)) == (100, [Text("ok"), EngineFinish()])
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("a.toml", "[[rule", "a.toml"),
-        ("a.toml", "[[rule]]\nanswer = 'x'", "unknown field `answer`"),
-        ("a.toml", "[[rule]]\nmessage = '('", "no regular expression"),
-        ("a.toml", "[[rule]]\nfault = {kind = 'fire'}", "'fire'"),
-        ("a.jsonl", '{"deltas": []}\n{"deltas": 5}', "line 2"),
-        ("a.jsonl", "{", "line 1"),
-    ],
-)
-def test_a_script_that_is_wrong_says_where(tmp_path: Path, name: str, text: str, words: str) -> None:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError) as raised:
-        load_rules(path)
-    assert words in str(raised.value)
-
-
-def test_a_script_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"missing\.toml cannot be read"):
-        load_rules(tmp_path / "missing.toml")
-
-
-async def test_the_script_of_the_how_to_does_what_it_says(tmp_path: Path) -> None:
-    page = Path(__file__).parents[3] / "docs/how-to/scripted-answers.md"
-    path = tmp_path / "answers.toml"
-    path.write_text(page.read_text(encoding="utf-8").split("```toml")[2].partition("```")[0], encoding="utf-8")
-    engine = Scripted(load_rules(path), sleep=no_wait)
-    assert len(await answer_of(engine, "The weather?")) == 4
-    for _ in range(2):
-        with pytest.raises(EngineOverloaded):
-            await answer_of(engine, "busy")
-    assert (await answer_of(engine, "busy"))[:2] == [Text("I have "), Text("no script for that.")]
-
-
-async def no_wait(seconds: float) -> None:
-    return None

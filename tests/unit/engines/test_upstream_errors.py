@@ -66,6 +66,7 @@ def test_what_the_server_says_of_itself_stays_here(status: int) -> None:
         ([], "The model server refused the request (HTTP 400)."),
     ],
 )
+@pytest.mark.item(109)
 def test_a_refusal_keeps_the_servers_own_words(body: object, message: str) -> None:
     assert str(error_of_response(400, json.dumps(body).encode())) == message
 

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
+from msgspec.structs import replace
 
 from factories.prompts import prompt
 from factories.raw_server import DONE, chunk, event, usage
 from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Text
 from longscroll.engines.upstream_wire import AnswerStream, UpstreamKind, request_body
 from longscroll.errors import EngineFailed, EngineRefused
-from longscroll.types import Sampling
+from longscroll.types import AnswerForm, Message, Sampling, ToolCallPiece
 
 EVERYTHING = Sampling(
     temperature=0.0,
@@ -57,6 +59,13 @@ def read(*blocks: bytes) -> list[EngineEvent]:
 
 
 @pytest.mark.parametrize("kind", ["vllm", "sglang", "llama-server", "ollama", "openai"])
+def test_the_salt_of_a_workspace_is_sent_to_who_keeps_caches_apart_by_it(kind: UpstreamKind) -> None:
+    salted = structs.replace(prompt("春?"), cache_salt="5a17")
+    body = json.loads(request_body(salted, kind=kind, served_name="served", extra_body={"cache_salt": "operator's"}))
+    assert body["cache_salt"] == ("5a17" if kind == "vllm" else "operator's")
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang", "llama-server", "ollama", "openai"])
 def test_fields_that_are_not_set_are_not_sent(kind: UpstreamKind) -> None:
     assert sent(Sampling(), kind) == BARE
 
@@ -73,6 +82,119 @@ def test_fields_that_are_not_set_are_not_sent(kind: UpstreamKind) -> None:
 )
 def test_each_kind_gets_the_fields_it_knows(kind: UpstreamKind, own: dict[str, Any]) -> None:
     assert sent(EVERYTHING, kind) == BARE | STANDARD | own
+
+
+def asked(kind: UpstreamKind, *messages: Message, **form: Any) -> dict[str, Any]:
+    """Return what is sent beyond the bare request."""
+    made = replace(prompt("春?"), form=AnswerForm(**form))
+    made = replace(made, messages=messages or made.messages)
+    body: dict[str, Any] = json.loads(request_body(made, kind=kind, served_name="served"))
+    return {name: value for name, value in body.items() if BARE.get(name) != value}
+
+
+FORM = {
+    "tools": b'[{"type":"function"}]',
+    "tool_choice": b'"auto"',
+    "parallel_tool_calls": False,
+    "reasoning_effort": "low",
+    "enable_thinking": True,
+    "response_format": b'{"type":"json_object"}',
+}
+TOOLS = {"tools": [{"type": "function"}], "response_format": {"type": "json_object"}}
+CHOICE = {"tool_choice": "auto", "parallel_tool_calls": False}
+THINKING = {"chat_template_kwargs": {"enable_thinking": True}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("vllm", TOOLS | CHOICE | THINKING | {"reasoning_effort": "low"}),
+        ("sglang", TOOLS | CHOICE | THINKING | {"reasoning_effort": "low"}),
+        (
+            "llama-server",
+            TOOLS | CHOICE | {"chat_template_kwargs": {"enable_thinking": True, "reasoning_effort": "low"}},
+        ),
+        ("ollama", TOOLS | {"reasoning_effort": "low"}),
+        ("openai", TOOLS | CHOICE | {"reasoning_effort": "low"}),
+    ],
+)
+def test_each_kind_gets_what_it_knows_of_the_form(kind: UpstreamKind, expected: dict[str, Any]) -> None:
+    assert asked(kind, **FORM) == expected
+
+
+def test_ollama_is_told_in_its_own_way_to_call_no_tools_and_not_to_think() -> None:
+    assert asked("ollama", tools=b"[{}]", tool_choice=b'"none"', enable_thinking=False) == {"reasoning_effort": "none"}
+
+
+def test_what_the_operator_tells_the_template_stays() -> None:
+    made = replace(prompt("春?"), form=AnswerForm(enable_thinking=True))
+    extra = {"chat_template_kwargs": {"style": "brief", "enable_thinking": False}}
+    body = json.loads(request_body(made, kind="vllm", served_name="served", extra_body=extra))
+    assert body["chat_template_kwargs"] == {"style": "brief", "enable_thinking": True}
+
+
+@pytest.mark.item(98)
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("vllm", {"continue_final_message": True, "add_generation_prompt": False}),
+        ("sglang", {"continue_final_message": True}),
+        ("llama-server", {}),
+        ("ollama", {}),
+        ("openai", {}),
+    ],
+)
+def test_each_kind_is_asked_to_go_on_in_the_way_it_understands(kind: UpstreamKind, expected: dict[str, Any]) -> None:
+    turns = (Message(role="user", content="a"), Message(role="assistant", content="b", is_partial=True))
+    said = asked(kind, *turns)
+    assert said == {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], **expected}
+
+
+def test_calls_of_tools_and_their_results_go_back_as_they_came() -> None:
+    called = Message(role="assistant", content="", tool_calls=b'[{"id": "c1"}]')
+    result = Message(role="tool", content="12", tool_call_id="c1", name="f")
+    assert asked("openai", called, result)["messages"] == [
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "c1"}]},
+        {"role": "tool", "content": "12", "tool_call_id": "c1", "name": "f"},
+    ]
+
+
+def test_log_probabilities_are_asked_for_with_their_number() -> None:
+    body = sent(Sampling(wants_logprobs=True, n_top_logprobs=2), "ollama")
+    assert body == BARE | {"logprobs": True, "top_logprobs": 2}
+
+
+def call_chunk(**call: Any) -> bytes:
+    return event({"choices": [{"delta": {"tool_calls": [call]}}]})
+
+
+def test_pieces_of_calls_come_out_with_id_and_name_once() -> None:
+    first = call_chunk(index=0, id="c1", type="function", function={"name": "f", "arguments": ""})
+    again = call_chunk(index=0, id="c1", function={"name": "f", "arguments": '{"a'})
+    second = call_chunk(index=1, id=None, function={"name": "g", "arguments": "{}"})
+    assert read(first, again, second, chunk(finish_reason="tool_calls")) == [
+        ToolCallPiece(index=0, id="c1", name="f"),
+        ToolCallPiece(index=0, arguments='{"a'),
+        ToolCallPiece(index=1, id="call_1", name="g", arguments="{}"),
+        EngineFinish(reason="tool_calls"),
+    ]
+
+
+def test_calls_of_a_whole_answer_are_numbered_as_they_stand() -> None:
+    calls = [{"id": "c1", "function": {"name": "f"}}, {"id": "c2", "function": {"name": "g", "arguments": "{}"}}]
+    message = {"content": None, "tool_calls": calls}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    assert list(AnswerStream().take_whole(body.encode()))[:2] == [
+        ToolCallPiece(index=0, id="c1", name="f"),
+        ToolCallPiece(index=1, id="c2", name="g", arguments="{}"),
+    ]
+
+
+def test_log_probabilities_ride_on_their_text_as_they_came() -> None:
+    tokens = b'{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a",  "logprob":-1}]}}]}'
+    empty = event({"choices": [{"delta": {"content": ""}, "logprobs": {"content": None}}]})
+    events = read(b"data: " + tokens + b"\n\n", empty, chunk(finish_reason="stop"))
+    assert events == [Text("a", (b'{"token":"a",  "logprob":-1}',)), Text(""), EngineFinish()]
 
 
 def test_the_extra_body_adds_but_never_overrides() -> None:
@@ -133,7 +255,7 @@ def test_a_stream_without_an_end_is_a_cut_one(stream: bytes) -> None:
 def test_an_error_inside_the_stream_is_raised_after_the_text_before_it(
     stream: bytes, error: type[Exception], message: str
 ) -> None:
-    texts: list[Text] = []
+    texts: list[EngineEvent] = []
     with pytest.raises(error) as raised:
         texts.extend(AnswerStream().feed(chunk("a") + chunk("b") + stream))
     assert texts == [Text("a"), Text("b")]

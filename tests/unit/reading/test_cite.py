@@ -126,11 +126,12 @@ def test_a_citation_names_the_pages_of_its_span_only() -> None:
     assert (across.pages, across.page_label, across.section) == ((4, 5), "iv", "A")
 
 
-def test_without_evidence_text_passes_as_it_is() -> None:
+def test_without_evidence_text_passes_in_the_pieces_in_which_it_came() -> None:
     citer = Citer(evidence(), "annotations", reads_marks=True)
-    delta = citer.feed(Text("as in [1] "))
-    assert delta is not None
-    assert delta.text == "as in [1]"
+    pieces = ["One, ", "[1] ", "`", " two\n"]
+    fed = [citer.feed(Text(piece)) for piece in pieces]
+    assert [delta.text for delta in fed if delta is not None] == pieces
+    assert citer.close() is None
 
 
 @pytest.mark.parametrize(("span", "pages"), [((0, 5), (4,)), ((5, 10), (5,)), ((4, 5), (4,)), ((4, 6), (4, 5))])

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from longscroll.errors import (
 from longscroll.reading.evidence import ReadingOptions
 from longscroll.reading.messages import ReadTask, Source
 from longscroll.reading.pool import COMMAND, PoolOptions, Readers
+from longscroll.reading.turns import in_background
 
 PROMPT = Prompt(model="m", question="?", language="en", evidence=Evidence(plan="none", plan_reason=""), messages=())
 LONG = "".join(f"Sentence {i} of a long story. " for i in range(150_000))  # takes a second to index
@@ -47,6 +48,11 @@ def task(inline: str | None = None, artifact: str | None = None) -> ReadTask:
 def reader_processes() -> list[psutil.Process]:
     found = psutil.Process().children()  # its own: a service that another test keeps running has readers too
     return [p for p in found if p.status() != psutil.STATUS_ZOMBIE and "longscroll.reading.process" in p.cmdline()]
+
+
+async def in_the_background(work: Awaitable[object]) -> None:
+    with in_background():
+        await work
 
 
 async def gone(process: psutil.Process) -> None:
@@ -196,3 +202,32 @@ async def test_who_waits_for_a_reader_is_refused_when_the_pool_stops() -> None:
         await asyncio.sleep(0)
     with pytest.raises(ModelUnavailable):
         await waiting
+
+
+async def test_what_can_wait_is_read_when_nobody_else_waits() -> None:
+    async with pool() as readers:
+        ended: list[str] = []
+
+        async def read(name: str) -> None:
+            await readers.read(task("A short story about a pump."))
+            ended.append(name)
+
+        first = asyncio.create_task(read("first"))
+        await asyncio.sleep(0)
+        patient = asyncio.create_task(in_the_background(read("patient")))
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(read("other")) for _ in range(2)]
+        await asyncio.gather(first, patient, *others)
+    assert ended == ["first", "other", "other", "patient"]
+
+
+async def test_what_can_wait_is_refused_too_when_the_pool_stops() -> None:
+    async with pool() as readers:
+        busy = asyncio.create_task(readers.read(task(LONG)))
+        await asyncio.sleep(0)
+        patient = asyncio.create_task(in_the_background(readers.read(task("A story."))))
+        await asyncio.sleep(0.01)
+    with pytest.raises(ModelUnavailable):
+        await patient
+    busy.cancel()
+    await asyncio.wait([busy])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from longscroll.engines.base import EngineEvent, EngineFinish, EngineUsage, Prompt, Text
+from longscroll.engines.base import Ability, EngineEvent, EngineFinish, EngineUsage, Prompt, Text
 from longscroll.engines.extractive import Extractive
 from longscroll.errors import DocumentError
 from longscroll.reading.evidence import ReadingOptions
@@ -21,6 +21,7 @@ class Writer:
     """An engine that writes what it is told and keeps the prompt it got."""
 
     writes_marks = True
+    abilities: frozenset[Ability] = frozenset()
 
     def __init__(
         self, texts: Iterable[str], context_window: int | None = 8000, usage: EngineUsage | None = None
@@ -93,9 +94,9 @@ async def test_a_model_reads_the_document_and_its_marks_become_citations(
     assert text == "He died in 1943 [1]."
     assert deltas[-1].annotations[0].citation.quote == "He died in New York on 7 January 1943."
     assert "### [1] tesla.txt\n" + TESLA in engine.prompts[0].messages[0].content
-    assert (finish.evidence.plan, finish.reason, finish.engine_usage) == (
+    assert (finish.evidence.plan, finish.reasons, finish.engine_usage) == (
         "whole",
-        "length",
+        ("length",),
         EngineUsage(n_input_tokens=5),
     )
 
@@ -141,6 +142,18 @@ async def test_the_same_documents_have_the_same_affinity_in_one_workspace_only(
     first, again, other_text, other_workspace = (prompt.affinity for prompt in engine.prompts)
     assert first == again
     assert len({first, other_text, other_workspace}) == 3
+
+
+async def test_every_prompt_of_a_workspace_carries_its_salt_whatever_is_asked(
+    readers: Readers, counter: EstimatedCounter
+) -> None:
+    engine = Writer(["x"])
+    reader = Reader(readers, counter, salt=lambda workspace: f"salt of {workspace}")
+    for workspace, sources in (("acme", request().sources), ("acme", ()), ("other", request().sources)):
+        await events_of(
+            reader, ReadingRequest(workspace=workspace, model="m", question="Who?", sources=sources), engine
+        )
+    assert [prompt.cache_salt for prompt in engine.prompts] == ["salt of acme", "salt of acme", "salt of other"]
 
 
 async def test_a_slow_engine_is_asked_by_lookup_until_it_has_the_documents(
