@@ -51,9 +51,11 @@ class Attachments:
             FileUnreadable: its parse ended in an error.
             FileGone: it is being deleted in this moment.
         """
+        if not file_ids:
+            return Found({}, [])
         files = await self._files.get_many(workspace, file_ids)
         for file_id in file_ids:
-            if file_id not in files:
+            if file_id not in files or not files[file_id].is_document:
                 raise InvalidFile(file_id)
             kind = files[file_id].error_kind
             if kind is not None:

@@ -1,4 +1,4 @@
-"""Answer a chat: admit → find its files → read → meter. The only place that orders these.
+"""Answer a chat: admit → find its files → reserve its tokens → read → meter. The only place that orders these.
 
 Knows no wire format; hands documents to ``reading`` as sources and never opens one.
 """
@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 from msgspec import Struct, structs
 
+from longscroll.access.metering import Meter, Metering
 from longscroll.documents.ingest import Ingest
 from longscroll.engines.base import Engine, EngineUsage
 from longscroll.errors import FileGone, InputTooLong, InvalidFile
 from longscroll.reading.messages import Source
 from longscroll.reading.reader import EvidenceFound, Reader, ReadingFinish, ReadingRequest
 from longscroll.services.attachments import Attachment, Attachments, Found
+from longscroll.services.demands import meet
 from longscroll.services.in_use import FilesInUse, Use
 from longscroll.services.models import Model, ModelCatalog
+from longscroll.services.output import OutputCount
 from longscroll.services.references import Conversation, FileReference, read_conversation
-from longscroll.storage.base import BlobStore, FileStore
-from longscroll.tokens import RunningCount, TokenCounter, count_chat
+from longscroll.storage.base import BlobStore, FileStore, UsageRecord
+from longscroll.tokens import JSON_MODE_TOKENS, TokenCounter, count_chat
 from longscroll.types import (
     ChatEvent,
     ChatRequest,
@@ -35,6 +39,9 @@ from longscroll.types import (
 
 MAX_TOTAL_TOKENS = 10_000_000
 """Tokens of all documents and messages of one request (PROTOCOL.md §6.2)."""
+
+EXPECTED_ANSWER_TOKENS = 512
+"""What an answer is expected to have where ``max_tokens`` does not say: reserved of a limit until it is known."""
 
 _ON_LOOP_CHARS = 2_000
 """A longer text is counted and sorted in a thread: the event loop is given a millisecond."""
@@ -51,6 +58,7 @@ class _Asked(Struct, frozen=True):
     """One request, admitted and understood."""
 
     request: ChatRequest
+    at: datetime
     model: Model
     engine: Engine
     conversation: Conversation
@@ -70,6 +78,7 @@ class ChatService:
         counter: TokenCounter,
         options: ChatOptions,
         in_use: FilesInUse,
+        metering: Metering,
     ) -> None:
         """Wire the rooms that a chat crosses; owns none of them. ``in_use`` is shared with who deletes files."""
         self._catalog = catalog
@@ -78,6 +87,7 @@ class ChatService:
         self._reader = reader
         self._counter = counter
         self._options = options
+        self._metering = metering
 
     async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Answer a request: Progress while it waits, Deltas, one Finish. Closing the iterator stops all work for it.
@@ -88,10 +98,14 @@ class ChatService:
         Raises:
             ModelNotFound, ModelUnavailable: nothing stands behind the name.
             ConversationError: a document cannot be read.
+            TokenRateExceeded: the files are found and counted, and are more than the workspace may use now.
             EngineError: before the first Delta or after it.
+            Overloaded: what was used cannot be written down.
         """
+        asked_at = self._metering.clock()
         model, engine = self._catalog.answering(request.model)
-        asked = _Asked(request, model, engine, await self._understand(request.messages))
+        request = meet(request, model, engine, self._counter)
+        asked = _Asked(request, asked_at, model, engine, await self._understand(request.messages))
         deadline = asyncio.get_running_loop().time() + self._options.parse_wait_s
         can_retry, is_known = request.wants_partial, False
         while True:
@@ -137,39 +151,74 @@ class ChatService:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Answer from files that can be read; ``use`` ends when they are no longer needed."""
         request, conversation = asked.request, asked.conversation
-        n_input = await self._count_input(conversation, attachments)
-        running = RunningCount(self._counter)
+        n_input = await self._count_input(asked, attachments)
+        output = OutputCount(self._counter, request.sampling.n_choices)
         reading = ReadingRequest(
             workspace=request.workspace,
             question=conversation.question,
             history=conversation.history,
+            following=conversation.following,
             behavior=conversation.behavior,
             sources=_sources(request.workspace, conversation, attachments),
             sampling=request.sampling,
+            form=request.form,
             citations=request.citations or asked.model.citations,
             model=asked.model.served_name,
         )
-        async with aclosing(self._reader.answer(reading, asked.engine)) as events:
+        async with self._meter(asked, n_input) as meter, aclosing(self._reader.answer(reading, asked.engine)) as events:
             async for event in events:
                 if isinstance(event, Delta):
-                    yield structs.replace(event, n_input_tokens=n_input, n_output_tokens=running.add(event.text))
+                    n_output = output.add(event)
+                    meter.wrote(n_output)
+                    yield structs.replace(event, n_input_tokens=n_input, n_output_tokens=n_output)
                 elif isinstance(event, ReadingFinish):
-                    finish = structs.replace(event, sources=_with_parsed(event.sources, attachments))
-                    yield self._finish(finish, asked, n_input=n_input, n_output=await _total(running))
+                    reading_finish = structs.replace(event, sources=_with_parsed(event.sources, attachments))
+                    finish = self._finish(reading_finish, asked, n_input=n_input, n_output=await output.total())
+                    await meter.finish(finish.usage)
+                    yield finish
                 elif isinstance(event, EvidenceFound):
                     use.end()
                 else:
                     yield event
 
-    async def _count_input(self, conversation: Conversation, attachments: Mapping[str, Attachment]) -> int:
-        """Count the request as ChatML with every reference replaced by its document (PROTOCOL.md §6.5)."""
+    def _meter(self, asked: _Asked, n_input: int) -> Meter:
+        request, n_max = asked.request, asked.request.sampling.max_tokens
+        record = UsageRecord(
+            request_id=request.request_id,
+            workspace=request.workspace,
+            key_id=request.key_id,
+            model=request.model,
+            model_served=asked.model.served_name,
+            operation=request.operation,
+            surface=request.surface,
+            is_streamed=request.is_streamed,
+            n_input=n_input,
+            is_estimated=not self._counter.is_exact,
+            file_ids=tuple(asked.conversation.file_ids),
+            at=asked.at,
+        )
+        limited_as = None if request.is_exempt else asked.model.name
+        n_expected = (EXPECTED_ANSWER_TOKENS if n_max is None else n_max) * request.sampling.n_choices
+        return self._metering.begin(record, limited_as=limited_as, n_expected=n_expected)
+
+    async def _count_input(self, asked: _Asked, attachments: Mapping[str, Attachment]) -> int:
+        """Count the request as ChatML with every reference replaced by its document (PROTOCOL.md §6.5).
+
+        The JSON of tools counts as it came.
+        """
         counted: list[tuple[str, int]] = []
-        for part in conversation.parts:
+        for part in asked.conversation.parts:
             n_text = await self._count(part.text)
             if part.role == "system" and n_text > self._options.inline_limit_tokens:
                 raise InputTooLong(f"Range of input length should be [1, {self._options.inline_limit_tokens}]")
             counted.append((part.role, n_text + sum(attachments[file_id].n_tokens for file_id in part.file_ids)))
-        n_input = count_chat(self._counter, counted)
+        request = asked.request
+        is_open = request.messages[-1].is_partial
+        n_input = count_chat(self._counter, counted, is_open=is_open)
+        if request.form.tools:
+            n_input += await self._count(request.form.tools.decode())
+        if request.form.format == "json_object":
+            n_input += JSON_MODE_TOKENS
         if n_input > MAX_TOTAL_TOKENS:
             raise InputTooLong(f"Total message token length exceed model limit ({MAX_TOTAL_TOKENS} tokens).")
         return n_input
@@ -189,15 +238,15 @@ class ChatService:
             n_cached_tokens=engine_usage.n_cached_tokens if engine_usage else 0,
             is_estimated=not self._counter.is_exact,
         )
+        if engine_usage is not None and reading.is_usage_told:
+            usage = structs.replace(
+                usage, n_input_tokens=engine_usage.n_input_tokens, n_output_tokens=engine_usage.n_output_tokens
+            )
         is_partial = any(source.parsed is not None for source in reading.sources)
         report = _report(reading, model) if request.wants_report or is_partial else None
         served = model.served_name if model.is_substitute else request.model
-        return Finish(reason=reading.reason, usage=usage, model_served=served, report=report)
-
-
-async def _total(running: RunningCount) -> int:
-    """Count an answer to its end; one without a word's end in it, such as coded bytes, in a thread."""
-    return running.total() if running.n_open_chars <= _ON_LOOP_CHARS else await asyncio.to_thread(running.total)
+        reason, *others = reading.reasons
+        return Finish(reason=reason, other_reasons=tuple(others), usage=usage, model_served=served, report=report)
 
 
 def _sources(workspace: str, conversation: Conversation, attachments: Mapping[str, Attachment]) -> tuple[Source, ...]:

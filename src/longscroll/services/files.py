@@ -9,12 +9,13 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from longscroll.documents.artifact import Artifact
 from longscroll.documents.claimed import to_the_end
@@ -23,17 +24,22 @@ from longscroll.errors import (
     FileNotFound,
     FileNotParsed,
     FileUnreadable,
+    InvalidParameter,
     QuotaExceeded,
     UploadTooLarge,
 )
 from longscroll.services.deletion import Deletions
 from longscroll.services.in_use import FilesInUse
+from longscroll.services.repeats import Repeats
 from longscroll.storage.base import ARTIFACT, BYTES, BlobStore, FileFilter, FileStore, blob_prefix
 from longscroll.storage.space import needing_space
 from longscroll.telemetry import Moment, reached
-from longscroll.types import File, FileStatus, Progress
+from longscroll.types import BATCH, BATCH_OUTPUT, File, FileStatus, Progress
+
+NOT_THE_SAME = "Idempotency-Key was given to another upload within a day; give each upload a key of its own."
 
 _BLOCK_BYTES = 1 << 20
+_ID_PREFIXES = {BATCH: "file-batch-", BATCH_OUTPUT: "file-batch_output-"}
 
 
 class FileOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,14 +48,24 @@ class FileOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_files: int = 10_000
     max_bytes: int = 107_374_182_400
     max_file_bytes: int = 157_286_400
+    max_batch_bytes: int = 524_288_000  # of a file with the questions of a batch
+
+    def max_bytes_of(self, purpose: str | None) -> int | None:
+        """Return how long a file may be; ``purpose`` None: not known yet. None: as long as it gets."""
+        if purpose == BATCH_OUTPUT:
+            return None
+        if purpose is None:
+            return max(self.max_file_bytes, self.max_batch_bytes)
+        return self.max_batch_bytes if purpose == BATCH else self.max_file_bytes
 
 
 class Upload:
     """One upload under way: bytes go to a staged file and a running SHA-256, in a thread, a block at a time."""
 
-    def __init__(self, service: FileService, workspace: str, *, with_md5: bool) -> None:
+    def __init__(self, service: FileService, workspace: str, *, purpose: str | None, with_md5: bool) -> None:
         self._service = service
-        self._workspace = workspace
+        self._purpose = purpose
+        self.workspace = workspace
         self._path = service.blobs.staging_path()
         self._file = self._path.open("wb", buffering=0)
         self._sha256 = hashlib.sha256()
@@ -66,42 +82,52 @@ class Upload:
             StorageFull: no space is left.
         """
         self.size_bytes += len(data)
-        if self.size_bytes > self._service.options.max_file_bytes:
-            raise UploadTooLarge("Payload Too Large.")
+        self._check_size(self._purpose)
         self._pending.append(data)
         self._n_pending_bytes += len(data)
         if self._n_pending_bytes >= _BLOCK_BYTES:
             await self._flush()
 
-    async def commit(self, *, filename: str, purpose: str, description: str = "") -> File:
+    async def commit(self, *, filename: str, purpose: str, description: str = "", file_id: str | None = None) -> File:
         """Make the upload a file of the workspace; bytes and row are durable when it returns.
 
         Raises:
+            UploadTooLarge: it is longer than a file of the purpose may be.
             QuotaExceeded: the workspace may not hold it.
             StorageFull: no space is left.
         """
+        self._check_size(purpose)
         await self._flush()
         self._file.close()
         reached(Moment.UPLOAD_STAGED)
-        return await self._service.store(
-            self._path,
-            File(
-                workspace=self._workspace,
-                id=f"file-fe-{secrets.token_hex(12)}",
-                filename=filename,
-                purpose=purpose,
-                description=description,
-                size_bytes=self.size_bytes,
-                sha256=self._sha256.hexdigest(),
-                md5=base64.b64encode(self._md5.digest()).decode() if self._md5 else "",
-                created_at=self._service.now(),
-            ),
+        file = File(
+            workspace=self.workspace,
+            id=file_id or _ID_PREFIXES.get(purpose, "file-fe-") + secrets.token_hex(12),
+            filename=filename,
+            purpose=purpose,
+            description=description,
+            size_bytes=self.size_bytes,
+            sha256=self._sha256.hexdigest(),
+            md5=base64.b64encode(self._md5.digest()).decode() if self._md5 else "",
+            created_at=self._service.now(),
         )
+        status = file.status if file.is_document else FileStatus.PROCESSED
+        return await self._service.store(self._path, replace(file, status=status))
+
+    async def sha256(self) -> str:
+        """Return the checksum of what came."""
+        await self._flush()
+        return self._sha256.hexdigest()
 
     async def discard(self) -> None:
         """Forget the upload; nothing of it stays. Harmless after ``commit``."""
         self._file.close()
         await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+    def _check_size(self, purpose: str | None) -> None:
+        limit = self._service.options.max_bytes_of(purpose)
+        if limit is not None and self.size_bytes > limit:
+            raise UploadTooLarge("Payload Too Large.")
 
     async def _flush(self) -> None:
         if self._pending:
@@ -137,22 +163,44 @@ class FileService:
         self.options = options
         self.now = now
         self.threads = ThreadPoolExecutor(4, thread_name_prefix="upload")
+        self._repeats = Repeats(now=now)
         self._ingest = ingest
         self._deletions = Deletions(files, blobs, ingest, in_use)
 
-    async def begin(self, workspace: str, *, with_md5: bool = False) -> Upload:
-        """Begin an upload.
+    async def begin(self, workspace: str, *, purpose: str | None = None, with_md5: bool = False) -> Upload:
+        """Begin an upload, whose ``purpose`` may not be known yet.
 
         Raises:
             QuotaExceeded: the workspace is full already.
         """
-        await self._check_quota(workspace, size_bytes=0)
-        return Upload(self, workspace, with_md5=with_md5)
+        if purpose != BATCH_OUTPUT:
+            await self._check_quota(workspace, size_bytes=0)
+        return Upload(self, workspace, purpose=purpose, with_md5=with_md5)
 
     async def store(self, staged: Path, file: File) -> File:
-        """Keep a staged upload as ``file`` and queue it for ingestion; called by ``Upload.commit``."""
-        await self._check_quota(file.workspace, size_bytes=file.size_bytes)
+        """Keep a staged upload as ``file`` and queue it for ingestion; called by ``Upload.commit``.
+
+        What a batch has answered is kept even where the workspace is full.
+        """
+        if file.purpose != BATCH_OUTPUT:
+            await self._check_quota(file.workspace, size_bytes=file.size_bytes)
         return await to_the_end(self._store(staged, file))
+
+    async def commit_once(self, upload: Upload, name: str, *, filename: str, purpose: str) -> File:
+        """Commit an upload that its client calls ``name``, or return the file that it was made before.
+
+        Raises:
+            InvalidParameter: another upload was called so within a day.
+            UploadTooLarge, QuotaExceeded, StorageFull: as ``Upload.commit``.
+        """
+        async with self._repeats.turn(upload.workspace, name) as named:
+            made = await self.files.get(upload.workspace, named.file_id) if named.file_id else None
+            if made is None:
+                made = await upload.commit(filename=filename, purpose=purpose)
+                named.file_id = made.id
+            elif (made.sha256, made.filename, made.purpose) != (await upload.sha256(), filename, purpose):
+                raise InvalidParameter(NOT_THE_SAME)
+            return made
 
     async def get(self, workspace: str, file_id: str) -> File:
         """Return a file of the workspace.
@@ -185,6 +233,18 @@ class FileService:
             StorageFull, Overloaded: it is invisible, but not all of it is gone yet; that is tried again until it is.
         """
         await to_the_end(self._deletions.delete(workspace, file_id))
+
+    async def lines(self, workspace: str, file_id: str) -> AsyncGenerator[bytes, None]:
+        """Stream the bytes of a file that is no document.
+
+        Raises:
+            FileNotFound: there is none of that id, or it is another workspace's.
+        """
+        await self.get(workspace, file_id)
+        try:
+            return _relay(await self.blobs.read(blob_prefix(workspace, file_id) + BYTES))
+        except FileNotFoundError as error:  # deleted in this moment
+            raise FileNotFound(file_id) from error
 
     async def content(self, workspace: str, file_id: str) -> AsyncGenerator[bytes, None]:
         """Stream the text of a processed file, UTF-8.
@@ -236,6 +296,11 @@ class FileService:
             raise QuotaExceeded("Upload file number exceed limit.")
         if n_bytes + size_bytes > self.options.max_bytes:
             raise QuotaExceeded("Upload file capacity exceed limit.")
+
+
+async def _relay(blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async for block in blocks:
+        yield block
 
 
 async def _stream_text(artifact: Artifact) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from longscroll.errors import InvalidParameter, TooManyFiles
 from longscroll.types import Message
@@ -43,7 +43,7 @@ class InlineDocument(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """One message as it is billed: its text without references, and the files it names first."""
+    """One message as it is billed: its text without references, calls of tools too, and the files it names first."""
 
     role: str
     text: str
@@ -57,6 +57,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     documents: tuple[FileReference | InlineDocument, ...]
     history: tuple[Message, ...]  # turns before the question; no system message
     question: str
+    following: tuple[Message, ...] = ()  # turns after it: calls of tools, their results, a partial answer
     parts: tuple[Part, ...] = ()  # every message, in order
 
     @property
@@ -83,10 +84,11 @@ def read_conversation(messages: Sequence[Message], *, count: Callable[[str], int
     for message in messages:
         file_ids, rest = _split_references(message)
         references = [FileReference(file_id) for file_id in dict.fromkeys(file_ids)]
-        parts.append(Part(message.role, rest, tuple(r.file_id for r in references if r not in documents)))
+        billed = rest + (message.tool_calls.decode() if message.tool_calls else "")
+        parts.append(Part(message.role, billed, tuple(r.file_id for r in references if r not in documents)))
         documents += references
         if message.role != "system":
-            turns.append(Message(role=message.role, content=rest))
+            turns.append(structs.replace(message, content=rest, file_ids=()))
         elif rest and (file_ids or not behavior):
             behavior.append(rest)
         elif rest:
@@ -96,9 +98,14 @@ def read_conversation(messages: Sequence[Message], *, count: Callable[[str], int
     unique = tuple(dict.fromkeys(documents))
     if sum(isinstance(document, FileReference) for document in unique) > MAX_FILES:
         raise TooManyFiles
-    question, history = _split_question(turns)
+    position = _last_question(turns)
     return Conversation(
-        behavior=tuple(behavior), documents=unique, history=history, question=question, parts=tuple(parts)
+        behavior=tuple(behavior),
+        documents=unique,
+        history=tuple(turns[:position]),
+        question=turns[position].content,
+        following=tuple(turns[position + 1 :]),
+        parts=tuple(parts),
     )
 
 
@@ -130,8 +137,8 @@ def _is_lone_document(
     return count(behavior[0]) > LONE_SYSTEM_DOCUMENT_TOKENS
 
 
-def _split_question(turns: Sequence[Message]) -> tuple[str, tuple[Message, ...]]:
+def _last_question(turns: Sequence[Message]) -> int:
     for position in range(len(turns) - 1, -1, -1):
         if turns[position].role == "user":
-            return turns[position].content, tuple(turns[:position]) + tuple(turns[position + 1 :])
+            return position
     raise InvalidParameter(NO_USER, param="messages")

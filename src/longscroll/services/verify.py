@@ -161,14 +161,15 @@ class Verification:
         n_bytes, wrong_bytes = await self._read(file, BYTES, _wrong_bytes)
         problems = [_problem(file, wrong_bytes, _UPLOAD_AGAIN)] if wrong_bytes else []
         wrong = []
-        if file.status == FileStatus.PROCESSED:
+        has_artifact = file.status == FileStatus.PROCESSED and file.is_document
+        if has_artifact:
             n_more, wrong_artifact = await self._read(file, ARTIFACT, _wrong_artifact)
             n_bytes += n_more
             wrong += [wrong_artifact] if wrong_artifact else []
         if file.status != FileStatus.UPLOADED:
             previews = set(filter(is_preview, names))
             problems += [_problem(file, f"{name} is left over", _RESTART) for name in sorted(previews)]
-            expected = {BYTES, ARTIFACT} if file.status == FileStatus.PROCESSED else {BYTES}
+            expected = {BYTES, ARTIFACT} if has_artifact else {BYTES}
             wrong += [f"{name} is left over" for name in sorted(names - expected - previews)]
         advice = _UPLOAD_AGAIN if wrong_bytes else _PARSE_AGAIN
         problems += [_problem(file, what, advice, can_be_parsed_again=not wrong_bytes) for what in wrong]

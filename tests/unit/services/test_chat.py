@@ -204,6 +204,7 @@ async def test_closing_an_answer_stops_its_engine() -> None:
         assert (engine.n_running, engine.n_stopped) == (0, 1)
 
 
+@pytest.mark.item(105)
 async def test_a_file_deleted_after_its_resolution_does_not_hurt_the_answer() -> None:
     async with local_service() as service:
         file = await service.parsed(BEES)

@@ -42,6 +42,7 @@ async def ask_and_wait_for_a_reader(service: LocalService, file: File) -> asynci
     return asking
 
 
+@pytest.mark.item(105)
 async def test_a_chat_that_waits_for_a_reader_finishes_on_a_file_deleted_meanwhile() -> None:
     async with local_service() as service:
         file = await service.parsed(BEES)
@@ -70,6 +71,7 @@ async def test_a_file_that_a_chat_still_needs_is_invisible_to_the_next() -> None
         await asyncio.gather(asking, deleting)
 
 
+@pytest.mark.item(105)
 async def test_a_chat_that_has_its_evidence_neither_holds_a_deletion_up_nor_suffers_from_it() -> None:
     engine = Scripted([Rule(deltas=("Ada ", "Thornbury"), pace_s=1.0)])
     async with local_service(engine=engine) as service:

@@ -24,7 +24,7 @@ async def test_an_upload_becomes_a_processed_file_with_its_hash_and_counts() -> 
 @pytest.mark.item(76)
 async def test_an_upload_over_the_limit_ends_on_the_byte_that_is_too_much() -> None:
     async with local_service(files=FileOptions(max_file_bytes=10)) as service:
-        upload = await service.files.begin(WORKSPACE)
+        upload = await service.files.begin(WORKSPACE, purpose="file-extract")
         await upload.write(b"0123456789")
         with pytest.raises(UploadTooLarge):
             await upload.write(b"!")
