@@ -89,7 +89,7 @@ def test_controls_are_left_out_of_names_on_both_surfaces(service: WireService, s
     [
         ((PURPOSE,), "file"),
         ((file_part(b"x"),), "purpose"),
-        ((file_part(b"x"), field("purpose", "batch")), "purpose"),
+        ((file_part(b"x"), field("purpose", "fine-tune")), "purpose"),
         ((PURPOSE, file_part(b"x"), file_part(b"y")), "file"),
     ],
 )
@@ -222,13 +222,20 @@ def test_the_text_can_be_withheld_as_the_hosted_service_does() -> None:
 
 
 @pytest.mark.item(102)
-def test_a_full_workspace_refuses_in_the_documented_words() -> None:
-    with wire_service(file_options=FileOptions(max_files=1)) as service:
-        uploaded(service)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (FileOptions(max_files=1), "Upload file number exceed limit."),
+        (FileOptions(max_bytes=1), "Upload file capacity exceed limit."),
+    ],
+)
+def test_a_full_workspace_refuses_in_the_documented_words(options: FileOptions, words: str) -> None:
+    with wire_service(file_options=options) as service:
+        upload(service, PURPOSE, file_part(b"x"))
         error = json.loads(upload(service, PURPOSE, file_part(b"x")).body)["error"]
         native = json.loads(upload(service, file_part(b"x", 'name="files"; filename="b"'), path=NATIVE).body)
-    assert error["message"] == "Upload file number exceed limit."
-    assert native["data"]["failed_uploads"][0]["message"] == "Upload file number exceed limit."
+    assert error["message"] == words
+    assert native["data"]["failed_uploads"][0]["message"] == words
 
 
 @pytest.mark.item(84, 85, 86)

@@ -36,6 +36,19 @@ EXCHANGES = [
     pytest.param("compat-upload", marks=pytest.mark.item(64, 65)),
     pytest.param("compat-purpose-unknown", marks=pytest.mark.item(68)),
     pytest.param("compat-whole-partial", marks=pytest.mark.item(120)),
+    pytest.param("compat-whole-tools"),
+    pytest.param("compat-stream-tools"),
+    pytest.param("compat-whole-choices", marks=pytest.mark.item(96)),
+    pytest.param("compat-stream-choices", marks=pytest.mark.item(96)),
+    pytest.param("compat-whole-logprobs"),
+    pytest.param("compat-stream-logprobs"),
+    pytest.param("native-whole-tools"),
+    pytest.param("native-stream-tools-incremental"),
+    pytest.param("native-whole-choices", marks=pytest.mark.item(96)),
+    pytest.param("native-stream-choices", marks=pytest.mark.item(96)),
+    pytest.param("native-whole-logprobs"),
+    pytest.param("completions-whole", marks=pytest.mark.item(115)),
+    pytest.param("completions-stream", marks=pytest.mark.item(115)),
 ]
 
 SILENT_EXCHANGES = [

@@ -18,7 +18,14 @@ def get(service: WireService, path: str) -> tuple[int, Any]:
 @pytest.mark.item(91)
 def test_the_compat_list_has_what_would_answer(service: WireService) -> None:
     _, body = get(service, "/compatible-mode/v1/models")
-    assert [model["id"] for model in body["data"]] == ["qwen-long", "qwen-long-latest", "other-model", "org/model"]
+    names = ["qwen-long", "qwen-long-latest", "other-model", "org/model"]
+    assert [model["id"] for model in body["data"]] == [
+        *names,
+        "text-embedding-v4",
+        "embedder",
+        "gte-rerank-v2",
+        "ranker",
+    ]
 
 
 @pytest.mark.item(91, 113)
@@ -38,9 +45,9 @@ def test_what_would_not_answer_is_not_there(service: WireService, name: str) -> 
 
 @pytest.mark.item(91)
 def test_the_native_list_is_numbered(service: WireService) -> None:
-    _, body = get(service, "/api/v1/models?page_no=2&page_size=3")
+    _, body = get(service, "/api/v1/models?page_no=4&page_size=1")
     model = {"model": "org/model", "name": "org/model", "provider": "longscroll", "opensource": False}
-    assert body["output"] == {"total": 4, "page_no": 2, "page_size": 3, "models": [model]}
+    assert body["output"] == {"total": 8, "page_no": 4, "page_size": 1, "models": [model]}
 
 
 @pytest.mark.item(91)

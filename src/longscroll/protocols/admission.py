@@ -1,4 +1,4 @@
-"""What both protocols check between a body's JSON and its parameters: the model is named, known and allowed."""
+"""What both protocols check between a body's JSON and its parameters: the model, the right to it, and its limits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Struct
 
 from longscroll.access.base import Principal
+from longscroll.access.limits import Limits
 from longscroll.errors import InvalidParameter, MissingModel, ModelAccessDenied
 from longscroll.protocols.exchange import Request
 from longscroll.protocols.parameters import GENERIC, explain
-from longscroll.services.models import ModelCatalog
+from longscroll.services.models import DEFAULT_MAX_OUTPUT_TOKENS, Model, ModelCatalog, Task
 
 T = TypeVar("T")
 
@@ -25,31 +26,59 @@ class _Named(Struct):
 _named = msgspec.json.Decoder(_Named)
 
 
-async def read_body(request: Request, decoder: msgspec.json.Decoder[T], catalog: ModelCatalog) -> tuple[str, T]:
-    """Return the model's name, trimmed, and the decoded body.
+class Gate:
+    """Admits requests that name a model, in the order of PROTOCOL.md §9.1."""
 
-    The model is checked before the types of other fields, as PROTOCOL.md §9.1 orders it.
+    def __init__(self, catalog: ModelCatalog, limits: Limits) -> None:
+        self._catalog = catalog
+        self._limits = limits
 
-    Raises:
-        InvalidBody: the body is not JSON, or no object.
-        MissingModel, ModelNotFound, ModelAccessDenied: there is no model to go on with.
-        InvalidParameter: a field has the wrong type.
-    """
-    try:
-        body = await request.decode(decoder)
-    except msgspec.ValidationError as error:
-        named = await request.decode(_named)
-        _check_model(named.model, request.principal, catalog)
-        raise explain(error) from error
-    return _check_model(getattr(body, "model", None), request.principal, catalog), body
+    async def admit(
+        self,
+        request: Request,
+        decoder: msgspec.json.Decoder[T],
+        *,
+        task: Task | None = "chat",
+        is_limited: bool = True,
+    ) -> tuple[str, T]:
+        """Return the model's name, trimmed, and the decoded body; the request counts as running until it ends.
+
+        The model is checked before the types of other fields. ``task`` is what it must be for, None: anything. What is
+        free of charge is not ``is_limited``.
+
+        Raises:
+            InvalidBody: the body is not JSON, or no object.
+            MissingModel, ModelNotFound, ModelAccessDenied: there is no model to go on with.
+            LimitExceeded: the workspace asks too much of it.
+            InvalidParameter: the model is for another task, or a field has the wrong type.
+        """
+        wrong_type: msgspec.ValidationError | None = None
+        body: Any
+        try:
+            body = await request.decode(decoder)
+        except msgspec.ValidationError as error:
+            wrong_type = error
+            body = await request.decode(_named)
+        name, model = _allowed_model(getattr(body, "model", None), request.principal, self._catalog)
+        if task is not None:
+            model.check_task(task)
+        if is_limited and not request.is_exempt:
+            request.at_end(self._limits.admit(request.principal.workspace, model.name))
+        if wrong_type is not None:
+            raise explain(wrong_type) from wrong_type
+        return name, body
+
+    def max_output_tokens(self, model: str) -> int:
+        """Return the most that one answer of a model may be asked for."""
+        return self._catalog.get(model).max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS
 
 
-def _check_model(name: object, principal: Principal, catalog: ModelCatalog) -> str:
+def _allowed_model(name: object, principal: Principal, catalog: ModelCatalog) -> tuple[str, Model]:
     if name is None or name == "":
         raise MissingModel
     if not isinstance(name, str):
         raise InvalidParameter(GENERIC, param="model")
     model = catalog.get(name)
-    if principal.models and not principal.models & {model.name, name.strip()}:
+    if not principal.may_use(model.name, name.strip()):
         raise ModelAccessDenied("Model access denied.")
-    return name.strip()
+    return name.strip(), model

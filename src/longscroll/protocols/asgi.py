@@ -1,8 +1,8 @@
 """The boundary between HTTP and everything else: one dispatcher and one place where errors end.
 
-Owns the order of checks (path, key, method, right, then the handler), request ids, the life of the services and its
-end: what runs may finish, what comes then is refused. Knows no field of any surface: the route table says where a
-request goes, a surface says how an error reads.
+Owns the order of checks (path, key, workspace, method, right, then the handler), request ids, the life of the services
+and its end: what runs may finish, what comes then is refused. Knows no field of any surface: the route table says where
+a request goes, a surface says how an error reads.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from longscroll.errors import (
     AccessDenied,
+    ConnectionCut,
     LongscrollError,
     MethodNotSupported,
     ModelUnavailable,
@@ -27,12 +28,16 @@ from longscroll.errors import (
     RequestTimeout,
     StartupError,
     UploadAborted,
+    WorkspaceNotFound,
 )
+from longscroll.protocols.cors import preflight
 from longscroll.protocols.delivery import Outlet, Watcher
-from longscroll.protocols.exchange import Answer, AsgiMessage, AsgiScope, Receive, Reply, Request, Send, Surface
+from longscroll.protocols.exchange import Answer, AsgiMessage, AsgiScope, Receive, Reply, Request, Send
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.paths import RouteTable, Segments, path_segments
-from longscroll.protocols.routes import SURFACES, Services, build_routes
+from longscroll.protocols.routes import Services, build_routes, surface_of
+from longscroll.telemetry.journal import Journal, Response
+from longscroll.telemetry.metrics import CLIENT_LEFT, Metrics
 
 RESTARTING = "The service is restarting."
 DISCARD_S = 2.0
@@ -61,12 +66,14 @@ class Application:
         options: ProtocolOptions | None = None,
         clock: Callable[[], datetime] = _now,
         new_id: Callable[[], str] = _new_request_id,
+        journal: Journal | None = None,
     ) -> None:
         self.startup_error: StartupError | None = None
         self._enter_services = services
         self.options = options or ProtocolOptions()
         self._clock = clock
         self._new_id = new_id
+        self._journal = journal or Journal(Metrics())
         self._services: Services | None = None
         self._table = RouteTable(())
         self._is_draining = False
@@ -106,7 +113,12 @@ class Application:
         """Return the refusal of what never became a request; ``target``: as much of its address as came."""
         scope = {"method": "", "path": "", "raw_path": target.partition(b"?")[0], "query_string": b"", "headers": ()}
         request = Request(scope, _nothing, request_id=self._new_id(), received_at=self._clock(), options=self.options)
-        reply = _surface_of(path_segments(scope)).refuse(request, error)
+        surface = surface_of(path_segments(scope))
+        request.surface = surface.name
+        reply = surface.refuse(request, error)
+        entry = self._journal.begin(request.id)
+        entry.error = type(error).__name__
+        self._journal.end(entry, _response(request, reply.status))
         return replace(reply, headers=((b"x-request-id", request.id.encode()), *reply.headers))
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -141,25 +153,36 @@ class Application:
         """Serve one request; every error ends here, in the words of the surface it came by."""
         request = Request(scope, receive, request_id=self._new_id(), received_at=self._clock(), options=self.options)
         segments = path_segments(scope)
-        surface = _surface_of(segments)
+        surface = surface_of(segments)
+        request.surface = surface.name
         outlet = Outlet(send, request, self.options)
         watcher = Watcher(receive, lambda: outlet.is_ending)
         served = self._begin()
+        entry = self._journal.begin(request.id)
         try:
             await outlet.deliver(await self._answer(request, segments, watcher))
+        except ConnectionCut:
+            entry.error = ConnectionCut.__name__
+            await outlet.break_off()
         except LongscrollError as error:
+            entry.error = type(error).__name__
             status = await outlet.refuse(surface, error)
             if status >= 500:
                 _log.warning("request failed", request_id=request.id, status=status, error=repr(error))
         except asyncio.CancelledError:
+            entry.error = CLIENT_LEFT
             if not watcher.client_left:  # the server stops by force
+                entry.error = ModelUnavailable.__name__
                 await outlet.refuse(surface, ModelUnavailable(RESTARTING))
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw becomes a 500
+            entry.error = type(error).__name__
             _log.exception("request failed", request_id=request.id, method=request.method)
             await outlet.refuse(surface, error)
         finally:
             watcher.stop()
+            request.end()
             self._end(served)
+            self._journal.end(entry, _response(request, outlet.status))
 
     def _begin(self) -> asyncio.Task[None]:
         served = cast("asyncio.Task[None]", asyncio.current_task())
@@ -177,11 +200,15 @@ class Application:
         if found is None or self._services is None:
             raise PathNotFound("Not found!")
         methods, request.arguments = found
+        request.template = next(iter(methods.values())).path
         route = methods.get("GET" if request.method == "HEAD" else request.method)
         if self._is_draining and (route is None or not route.is_open):
             return await self._refuse_new(request, segments)
+        if route is None and (reply := preflight(request, self.options, methods)) is not None:
+            return reply
         if route is None or not route.is_open:
             request.principal = await self._services.authenticate(request.header(b"authorization"))
+            self._check_workspace(request)
         if route is None and request.method == "OPTIONS":
             return Reply(body=b"", headers=((b"allow", ", ".join(methods).encode()),))
         if route is None:
@@ -195,20 +222,34 @@ class Application:
             request.on_body_end = watcher.start
         return await route.handler(request)
 
+    def _check_workspace(self, request: Request) -> None:
+        """Refuse a workspace that is not the key's, where that is wanted, in the words for one that is not there."""
+        if self.options.workspace_header == "enforce":
+            named = (request.header(b"x-dashscope-workspace") or "").strip()
+            if named and named != request.principal.workspace:
+                raise WorkspaceNotFound("WorkSpace can not be found.")
+
     async def _refuse_new(self, request: Request, segments: Segments) -> Reply:
         """Return the refusal of what comes while the service drains, after what of its body comes at once."""
         with suppress(TimeoutError, UploadAborted, RequestTimeout):
             async with asyncio.timeout(DISCARD_S):
                 while await request.next_piece() is not None:
                     pass
-        reply = _surface_of(segments).refuse(request, ModelUnavailable(RESTARTING))
+        reply = surface_of(segments).refuse(request, ModelUnavailable(RESTARTING))
         return replace(reply, headers=(*reply.headers, (b"connection", b"close")))
+
+
+def _response(request: Request, status: int) -> Response:
+    caller = request.caller
+    return Response(
+        method=request.method,
+        route=request.template,
+        surface=request.surface,
+        status=status,
+        workspace=caller.workspace if caller else None,
+        key_id=caller.key_id if caller else None,
+    )
 
 
 async def _nothing() -> AsgiMessage:
     return {"type": "http.disconnect"}
-
-
-def _surface_of(segments: Segments) -> Surface:
-    root = segments[0] if segments else ""
-    return next(surface for surface in SURFACES if root in surface.roots or not surface.roots)

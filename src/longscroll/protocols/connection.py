@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from longscroll.errors import HeadTooLarge, NotHttp, RequestError, RequestTimeout
 from longscroll.protocols.asgi import Application
+from longscroll.protocols.exchange import CUT, AsgiScope
 
 LINGER_S = 2.0
 """How long what a refused client still sends is read and dropped; closing at once would reset the refusal away."""
@@ -87,6 +88,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Take notice of the first byte of a request."""
         self._stage = _Stage.HEAD
         super().on_message_begin()
+        cast("AsgiScope", self.scope)[CUT] = self._cut
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head came at once and is too large all the same."""
@@ -122,6 +124,12 @@ class GuardedConnection(HttpToolsProtocol):
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _cut(self) -> None:
+        """Close the connection inside an answer, without the answer's end; what was written before is sent."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self.transport.close()
 
     def _limit_silence(self) -> None:
         """See to it that some clock runs while the client has the word: the head's, or that of idle connections.

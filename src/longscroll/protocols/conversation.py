@@ -7,16 +7,24 @@ decided by ``services``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from longscroll.errors import InvalidParameter
 from longscroll.protocols.exchange import Request
 from longscroll.protocols.extensions import Options
-from longscroll.protocols.parameters import BAD_CONTENT, BAD_MESSAGE, Parameters, check_response_format, to_sampling
+from longscroll.protocols.parameters import (
+    BAD_CONTENT,
+    BAD_MESSAGE,
+    Parameters,
+    SamplingParameters,
+    to_form,
+    to_sampling,
+)
 from longscroll.services.references import NO_USER
-from longscroll.types import ChatRequest, Message
+from longscroll.types import AnswerForm, ChatRequest, Message
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -53,8 +61,10 @@ class WireMessage(Struct, kw_only=True):
 
     role: str | None = None
     content: str | list[ContentPart] | UnsetType | None = UNSET
-    partial: bool = False
-    tool_calls: list[Any] | None = None
+    partial: bool | None = None
+    tool_calls: list[dict[str, Raw]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
 
 
 def to_messages(messages: Sequence[WireMessage]) -> tuple[Message, ...]:
@@ -65,39 +75,70 @@ def to_messages(messages: Sequence[WireMessage]) -> tuple[Message, ...]:
     """
     if not messages:
         raise InvalidParameter(NO_MESSAGES, param="messages")
-    converted = tuple(_to_message(message) for message in messages)
-    last = next((position for position in reversed(range(len(converted))) if converted[position].role != "tool"), None)
-    if last is None or not (converted[last].role == "user" or messages[last].partial):
+    *earlier, last = messages
+    converted = (*(_to_message(message) for message in earlier), _to_message(last, is_last=True))
+    if not _can_be_answered(converted):
         raise InvalidParameter(NO_USER, param="messages")
     return converted
 
 
 def to_chat_request(
-    request: Request, model: str, messages: tuple[Message, ...], *, parameters: Parameters, options: Options | None
+    request: Request,
+    model: str,
+    messages: tuple[Message, ...],
+    *,
+    parameters: SamplingParameters,
+    options: Options | None,
+    is_streamed: bool,
 ) -> ChatRequest:
     """Return what the chat service is asked, from parameters that are already checked.
 
     Raises:
         InvalidParameter: a ``response_format`` that cannot be held to.
     """
-    check_response_format(parameters, (message.content for message in messages))
     options = options or Options()
+    form = AnswerForm()
+    if isinstance(parameters, Parameters):
+        form = to_form(parameters, (message.content for message in messages))
     return ChatRequest(
         workspace=request.principal.workspace,
+        key_id=request.principal.key_id,
         request_id=request.id,
+        surface=request.surface,
+        is_streamed=is_streamed,
+        is_exempt=request.is_exempt,
         model=model,
         messages=messages,
         sampling=to_sampling(parameters),
+        form=form,
         citations=options.citations,
         wants_report=options.report,
         wants_partial=options.partial,
     )
 
 
-def _to_message(message: WireMessage) -> Message:
+def _can_be_answered(messages: Sequence[Message]) -> bool:
+    """Tell whether a conversation ends in a question, in results of tools, or in an answer to go on with."""
+    opener = next((message for message in reversed(messages) if message.role != "tool"), None)
+    if opener is None or opener.role == "user":
+        return opener is not None
+    return opener.is_partial or (opener.tool_calls is not None and opener is not messages[-1])
+
+
+def _to_message(message: WireMessage, *, is_last: bool = False) -> Message:
     role = _ROLES.get(message.role or "")
     if role is None:
         raise InvalidParameter(BAD_MESSAGE, param="messages")
+    converted = _with_content(role, message)
+    if role == "tool":
+        return structs.replace(converted, tool_call_id=message.tool_call_id, name=message.name)
+    if role == "assistant" and (message.tool_calls or message.partial):
+        calls = msgspec.json.encode(message.tool_calls) if message.tool_calls else None
+        return structs.replace(converted, tool_calls=calls, is_partial=is_last and bool(message.partial))
+    return converted
+
+
+def _with_content(role: Role, message: WireMessage) -> Message:
     content = message.content
     if isinstance(content, str):
         return Message(role=role, content=content)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import cast
 
+from longscroll.protocols.cors import allowance
 from longscroll.protocols.exchange import (
     Answer,
     EventStream,
@@ -32,9 +33,10 @@ class Outlet:
         self._send = send
         self._request = request
         self._options = options
-        self._headers: Headers = ((b"x-request-id", request.id.encode()),)
+        self._arrived_at = asyncio.get_running_loop().time()
         self._writer: EventWriter | None = None
         self._is_started = False
+        self._status = 0
         self._is_ending = False
 
     @property
@@ -42,15 +44,27 @@ class Outlet:
         """Whether the last bytes are on their way, so that it no longer matters if the client leaves."""
         return self._is_ending or (self._writer is not None and self._writer.is_ending)
 
+    @property
+    def status(self) -> int:
+        """The status that was sent, or 0."""
+        return 200 if self._writer is not None and self._writer.is_started else self._status
+
     async def deliver(self, answer: Answer) -> None:
         """Send an answer to its end."""
         if isinstance(answer, EventStream):
-            self._writer = EventWriter(answer, self._send, headers=self._headers, options=self._options)
+            self._writer = EventWriter(answer, self._send, headers=self._shared, options=self._options)
             await self._writer.write()
         elif isinstance(answer, Pieces):
             await self._deliver_pieces(answer)
         else:
             await self._deliver_reply(answer)
+
+    async def break_off(self) -> None:
+        """Let the connection break where the answer is; what was rendered of it still arrives."""
+        if self._writer is not None:
+            await self._writer.break_off()
+        self._is_ending = True
+        self._request.cut()
 
     async def refuse(self, surface: Surface, error: Exception) -> int:
         """Tell the client of an error: by status and body, or inside a stream that has begun. Returns the status.
@@ -81,9 +95,19 @@ class Outlet:
             await self._start(200, answer.content_type)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def _shared(self) -> Headers:
+        """Return the headers of every response, as it begins."""
+        cost_ms = round((asyncio.get_running_loop().time() - self._arrived_at) * 1000)
+        return (
+            (b"x-request-id", self._request.id.encode()),
+            (b"req-cost-time", b"%d" % cost_ms),
+            *allowance(self._request, self._options),
+        )
+
     async def _start(self, status: int, content_type: str, headers: Headers = ()) -> None:
         self._is_started = True
-        all_headers = [(b"content-type", content_type.encode()), *headers, *self._headers]
+        self._status = status
+        all_headers = [(b"content-type", content_type.encode()), *headers, *self._shared()]
         await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
 
 

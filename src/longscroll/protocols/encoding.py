@@ -46,24 +46,33 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
     Raises:
         InvalidBody: not JSON, or no object.
-        msgspec.ValidationError: a field has the wrong type; the message ends in its path.
+        msgspec.ValidationError: a field has the wrong type, and the message ends in its path; or the type takes no
+            unknown field.
     """
     body = body.removeprefix(_BOM)
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        if "`$" in str(error):
-            raise
-        raise InvalidBody(INVALID_BODY) from error
+        return _decode_object(body, decoder)
+    except msgspec.ValidationError:
+        raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if b"\\ud" not in body and b"\\uD" not in body:
             raise InvalidBody(INVALID_BODY) from error
-    return decoder.decode(_with_paired_surrogates(body))
+    return _decode_object(_with_paired_surrogates(body), decoder)
 
 
 def replace_surrogates(text: str) -> str:
     """Return ``text`` with each lone surrogate as U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _decode_object(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode JSON; a value of a wrong type at the top, which has no path, is no object."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        if "`$" in str(error) or "unknown field" in str(error):  # else the value as a whole is no object
+            raise
+        raise InvalidBody(INVALID_BODY) from error
 
 
 def _with_paired_surrogates(body: bytes) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from datetime import datetime
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -18,7 +19,7 @@ from longscroll.access.base import Principal, Scope
 from longscroll.errors import BodyTooLarge, RequestTimeout, UploadAborted
 from longscroll.protocols.encoding import decode, encode
 from longscroll.protocols.options import ProtocolOptions
-from longscroll.types import ChatEvent
+from longscroll.types import ChatEvent, SurfaceName
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ Send = Callable[[AsgiMessage], Coroutine[Any, Any, None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON = "application/json"
+CUT = "longscroll.cut"
+"""Where a scope has what closes its connection inside an answer; of our own server only."""
 
 _DECODE_ON_LOOP_BYTES = 2 << 20
 
@@ -81,14 +84,23 @@ class Request:
         self.received_at = received_at
         self.method: str = scope["method"]
         self.route: Route | None = None
+        self.template = ""  # the path of the route table that this one fits; empty: none
         self.arguments: Mapping[str, str] = {}  # of the route's path
         self.on_body_end: Callable[[], None] | None = None
+        self.surface: SurfaceName = "openai"
+        self.is_exempt = False  # from limits
+        self._endings: list[Callable[[], None]] = []
         self._principal: Principal | None = None
         self._scope = scope
         self._receive = receive
         self._options = options
         self._has_more = True
         self._body: bytes | None = None
+
+    @property
+    def caller(self) -> Principal | None:
+        """The caller, once the key is checked."""
+        return self._principal
 
     @property
     def principal(self) -> Principal:
@@ -99,6 +111,20 @@ class Request:
     @principal.setter
     def principal(self, principal: Principal) -> None:
         self._principal = principal
+
+    def at_end(self, ending: Callable[[], None]) -> None:
+        """Have something called when the request has ended, however it ends."""
+        self._endings.append(ending)
+
+    def cut(self) -> None:
+        """Close the connection as it is, without an end of the answer; a server that is not ours does as it likes."""
+        if CUT in self._scope:
+            self._scope[CUT]()
+
+    def end(self) -> None:
+        """Call what waits for the end; by who serves the request, once."""
+        for ending in self._endings:
+            ending()
 
     @property
     def query(self) -> dict[str, str]:
@@ -179,6 +205,15 @@ class Form:
     """Stands in the route table for a multipart body."""
 
 
+class RequestParameter(Struct, frozen=True, kw_only=True):
+    """One parameter of a query string, or one header, as the description of the interface tells it."""
+
+    name: str
+    says: str
+    place: Literal["query", "header"] = "query"
+    schema: Mapping[str, Any] = MappingProxyType({"type": "string"})
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """One row of the route table. ``{name}`` in the path takes one segment, ``{name...}`` the rest."""
 
@@ -189,10 +224,16 @@ class Route(Struct, frozen=True, kw_only=True):
     request: type | None = None  # the type of the body; None: there is none
     response: type | None = None
     is_open: bool = False  # True: no key is asked for
+    parameters: tuple[RequestParameter, ...] = ()
+    requires: tuple[str, ...] = ()  # fields of the body that must be there
+    form: type | None = None  # the parts of a multipart body
+    events: type | None = None  # what the events of a stream hold, where the reply may be one
+    content_types: tuple[str, ...] = (JSON,)  # of the reply
 
 
 class Surface(Struct, frozen=True, kw_only=True):
     """A wire protocol as the boundary knows it: where it lives and how it says no."""
 
+    name: SurfaceName
     roots: tuple[str, ...]  # first segments of its paths; empty: of every other path
     refuse: Callable[[Request, Exception], Reply]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote_to_bytes
 
+from msgspec import Meta
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
@@ -34,6 +35,9 @@ _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _FORM_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers and httpx write for the three characters that may not stand in a quoted name; no other is decoded."""
+
+FormFile = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+"""The type of a part with a file, in descriptions of forms."""
 
 
 class Part:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
+
+WorkspaceHeader = Literal["ignore", "enforce"]
 
 
 class ProtocolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,4 +22,7 @@ class ProtocolOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     legacy_null_string: bool = False  # compat: "null" instead of null in running chunks
     chatyuan_usage: bool = True  # native: report the usage of chatyuan models
     content_of_files: bool = True  # compat: GET /files/{id}/content returns the text
+    cors_origins: tuple[str, ...] = ()  # of pages that may use the service; "*": of all
+    workspace_header: WorkspaceHeader = "ignore"  # what X-DashScope-WorkSpace does
+    fault_header: bool = False  # obey X-Longscroll-Fault
     utc_offset_hours: int = 8  # zone of dates that the file endpoints read and write without one

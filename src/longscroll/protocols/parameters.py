@@ -10,37 +10,39 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from longscroll.errors import IllegalInput, InvalidParameter
-from longscroll.types import Sampling
-
-MAX_OUTPUT_TOKENS = 32_768
-"""The most that one answer may be asked for (PROTOCOL.md §6.2)."""
+from longscroll.services.demands import BAD_STOP, NO_CHOICES, NO_RESPONSE_FORMAT
+from longscroll.services.models import DEFAULT_MAX_OUTPUT_TOKENS
+from longscroll.types import AnswerForm, FormatKind, Sampling
 
 GENERIC = "Required parameter(s) missing or invalid, please check the request parameters."
 BAD_MESSAGE = "Input should be a valid dictionary or instance of GPT3Message"
 BAD_CONTENT = "input content must be a string."
-BAD_STOP = (
-    'The "stop" parameter must be of type "str", "list[str]", "list[int]", or "list[list[int]]", and all elements '
-    "within the list must be of the same type."
-)
-NO_TOOLS = "The tool call is not supported."
 NO_JSON_WORD = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
-NO_RESPONSE_FORMAT = "response_format of this type is not supported by this model."
 
 _OFF_TOP_K = 100
 """A larger ``top_k`` switches the filter off (§3.2)."""
 
 
+_OUTPUT_RANGE = "Range of max_tokens should be [1, {}]"
+_FORMATS: dict[str, FormatKind] = {"text": "text", "json_object": "json_object", "json_schema": "json_schema"}
+_NULL = Raw(b"null")
+
+Stop = str | list[str | int | list[int]] | None
+"""Text, texts, ids of the bundled vocabulary, or sequences of such ids."""
+
+
 class ResponseFormat(Struct, kw_only=True):
-    """``response_format``; further keys are of types that no engine serves yet."""
+    """``response_format``; a schema is the engine's to read."""
 
     type: str = "text"
+    json_schema: Raw = _NULL
 
 
-class Parameters(Struct, kw_only=True):
-    """The fields that both protocols share; null means absent."""
+class SamplingParameters(Struct, kw_only=True):
+    """The fields that every kind of completion shares; null means absent."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -51,17 +53,29 @@ class Parameters(Struct, kw_only=True):
     repetition_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
     seed: int | None = None
     page: int | None = None
     n: int | None = None
-    stop: str | list[str | int | list[int]] | None = None
-    response_format: ResponseFormat | None = None
-    tools: list[Any] | None = None
+    stop: Stop = None
 
     @property
     def output_limit(self) -> int | None:
         """The most tokens the answer may have, by whichever name it was given."""
         return first_given(self.max_completion_tokens, self.max_tokens, self.max_length)
+
+
+class Parameters(SamplingParameters, kw_only=True):
+    """The fields that the chats of both protocols share."""
+
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[dict[str, Raw]] | None = None
+    tool_choice: Raw = _NULL
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    enable_thinking: bool | None = None
 
 
 class Rule(Struct, frozen=True):
@@ -79,64 +93,81 @@ RULES = (
     Rule("repetition_penalty", lambda value: value > 0, "Repetition_penalty should be greater than 0.0"),
     Rule("presence_penalty", lambda value: -2 <= value <= 2, "Presence_penalty should be in [-2.0, 2.0]"),
     Rule("frequency_penalty", lambda value: -2 <= value <= 2, "Frequency_penalty should be in [-2.0, 2.0]"),
-    Rule(
-        "output_limit",
-        lambda value: 1 <= value <= MAX_OUTPUT_TOKENS,
-        f"Range of max_tokens should be [1, {MAX_OUTPUT_TOKENS}]",
-    ),
     Rule("page", lambda value: 0 <= value < 2**63, "Range of page should be [0, 9223372036854775807]"),
     Rule("n", lambda value: 1 <= value <= 4, "Range of n should be [1, 4]"),
+    Rule("top_logprobs", lambda value: 0 <= value <= 5, "Range of top_logprobs should be [0, 5]"),
 )
-"""In the order in which they are checked."""
+"""In the order in which they are checked; the limit of the output, which is the model's, comes last."""
 
-_WIRE_NAMES = {"output_limit": "max_tokens"}
-_TYPE_TEXTS = {rule.name: rule.text for rule in RULES} | {
-    "max_tokens": RULES[6].text,
-    "max_completion_tokens": RULES[6].text,
-    "max_length": RULES[6].text,
-    "stop": BAD_STOP,
-}
+_OUTPUT_NAMES = ("max_tokens", "max_completion_tokens", "max_length")
+_TYPE_TEXTS = (
+    {rule.name: rule.text for rule in RULES}
+    | dict.fromkeys(_OUTPUT_NAMES, _OUTPUT_RANGE.format(DEFAULT_MAX_OUTPUT_TOKENS))
+    | {"stop": BAD_STOP}
+)
 
 
-def check(parameters: Parameters) -> None:
-    """Refuse what is out of range or asks for what no engine can do.
+def check(parameters: SamplingParameters, *, max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS) -> None:
+    """Refuse what is out of range; ``max_output_tokens`` is the most that the model may write.
 
     Raises:
         InvalidParameter: with the documented text, for the first rule that does not hold.
     """
     for rule in RULES:
-        value = getattr(parameters, rule.name)
+        value = getattr(parameters, rule.name, None)
         if value is not None and not rule.holds(value):
-            raise InvalidParameter(rule.text, param=_WIRE_NAMES.get(rule.name, rule.name))
-    if parameters.tools:
-        raise InvalidParameter(NO_TOOLS, param="tools")
-    if parameters.n is not None and parameters.n > 1:
-        raise InvalidParameter("Range of n should be [1, 1]", param="n")
+            raise InvalidParameter(rule.text, param=rule.name)
+    limit = parameters.output_limit
+    if limit is not None and not 1 <= limit <= max_output_tokens:
+        raise InvalidParameter(_OUTPUT_RANGE.format(max_output_tokens), param="max_tokens")
+    if isinstance(parameters, Parameters) and parameters.tools and (parameters.n or 1) > 1:
+        raise InvalidParameter(NO_CHOICES, param="n")
     _stop_strings(parameters.stop)
 
 
-def check_response_format(parameters: Parameters, texts: Iterable[str]) -> None:
-    """Refuse a ``response_format`` that no engine can hold to; ``texts`` are the contents of the messages."""
-    wanted = parameters.response_format.type if parameters.response_format else "text"
-    if wanted == "json_object" and not any("json" in text.lower() for text in texts):
-        raise InvalidParameter(NO_JSON_WORD, param="response_format")
-    if wanted != "text":
+def to_form(parameters: Parameters, texts: Iterable[str]) -> AnswerForm:
+    """Return what the answer may be made of; ``texts`` are the contents of the messages.
+
+    Raises:
+        InvalidParameter: a ``response_format`` that nobody knows, or JSON that no message speaks of.
+    """
+    wanted = parameters.response_format or ResponseFormat()
+    if wanted.type not in _FORMATS:
         raise InvalidParameter(NO_RESPONSE_FORMAT, param="response_format")
+    if wanted.type == "json_object" and not any("json" in text.lower() for text in texts):
+        raise InvalidParameter(NO_JSON_WORD, param="response_format")
+    has_tools = bool(parameters.tools)  # what is said of none of them would be refused by servers
+    has_choice = has_tools and parameters.tool_choice != _NULL
+    return AnswerForm(
+        format=_FORMATS[wanted.type],
+        response_format=None if wanted.type == "text" else _rendered(wanted),
+        tools=msgspec.json.encode(parameters.tools) if has_tools else None,
+        tool_choice=bytes(parameters.tool_choice) if has_choice else None,
+        parallel_tool_calls=parameters.parallel_tool_calls if has_tools else None,
+        reasoning_effort=parameters.reasoning_effort,
+        enable_thinking=parameters.enable_thinking,
+    )
 
 
-def to_sampling(parameters: Parameters) -> Sampling:
+def to_sampling(parameters: SamplingParameters) -> Sampling:
     """Return checked parameters in the words of the domain."""
     top_k = parameters.top_k
+    wants_logprobs = isinstance(parameters, Parameters) and bool(parameters.logprobs)
     return Sampling(
         temperature=parameters.temperature,
         top_p=parameters.top_p,
         top_k=None if top_k is None or top_k > _OFF_TOP_K else top_k,
         max_tokens=parameters.output_limit,
         stop=_stop_strings(parameters.stop),
+        stop_ids=_stop_ids(parameters.stop),
         seed=parameters.seed,
         presence_penalty=parameters.presence_penalty,
         frequency_penalty=parameters.frequency_penalty,
         repetition_penalty=parameters.repetition_penalty,
+        logit_bias=parameters.logit_bias or None,
+        n_choices=parameters.n or 1,
+        wants_logprobs=wants_logprobs,
+        n_top_logprobs=(parameters.top_logprobs or 0) if isinstance(parameters, Parameters) and wants_logprobs else 0,
     )
 
 
@@ -172,14 +203,30 @@ def first_given(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _stop_strings(stop: str | list[str | int | list[int]] | None) -> tuple[str, ...]:
+def _rendered(wanted: ResponseFormat) -> bytes:
+    fields: dict[str, str | Raw] = {"type": wanted.type}
+    if wanted.json_schema != _NULL:
+        fields["json_schema"] = wanted.json_schema
+    return msgspec.json.encode(fields)
+
+
+def _stop_strings(stop: Stop) -> tuple[str, ...]:
+    """Return the stops that are text; an empty one stops nothing.
+
+    Raises:
+        InvalidParameter: the elements are of more than one type, or a sequence of ids is empty.
+    """
     if stop is None:
         return ()
     if isinstance(stop, str):
-        return (stop,)
-    strings = tuple(item for item in stop if isinstance(item, str))
-    if strings and len(strings) < len(stop):
+        return (stop,) if stop else ()
+    if len({type(item) for item in stop}) > 1 or [] in stop:
         raise InvalidParameter(BAD_STOP, param="stop")
-    if len(strings) < len(stop):
-        raise InvalidParameter("Token ids in stop are not supported by this model; give strings.", param="stop")
-    return strings
+    return tuple(item for item in stop if isinstance(item, str) and item)
+
+
+def _stop_ids(stop: Stop) -> tuple[tuple[int, ...], ...]:
+    """Return the stops that are token ids; a list of ids is one stop for each of them."""
+    if stop is None or isinstance(stop, str):
+        return ()
+    return tuple((item,) if isinstance(item, int) else tuple(item) for item in stop if not isinstance(item, str))

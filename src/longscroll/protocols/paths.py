@@ -7,6 +7,8 @@ from urllib.parse import unquote_to_bytes
 
 from longscroll.protocols.exchange import AsgiScope, Route
 
+VERSION = "v1"
+
 Segments = tuple[str, ...]
 
 
@@ -31,7 +33,13 @@ class RouteTable:
             rows.setdefault(segments, {})[route.method] = route
 
     def find(self, segments: Segments) -> tuple[dict[str, Route], dict[str, str]] | None:
-        """Return the rows of a path by method, and the values of its parameters; None for an unknown path."""
+        """Return the rows of a path by method, and the values of its parameters; None for an unknown path.
+
+        A base URL that was joined to a path without a slash, as by the command of openai 1.0.0, is understood.
+        """
+        return self._find(segments) or self._find(_with_missing_slash(segments))
+
+    def _find(self, segments: Segments) -> tuple[dict[str, Route], dict[str, str]] | None:
         methods = self._literal.get(segments)
         if methods is not None:
             return methods, {}
@@ -40,6 +48,14 @@ class RouteTable:
             if arguments is not None:
                 return methods, arguments
         return None
+
+
+def _with_missing_slash(segments: Segments) -> Segments:
+    """Return ``…/v1chat/…`` as ``…/v1/chat/…``; every base URL ends in the version."""
+    for position, segment in enumerate(segments[:3]):
+        if segment.startswith(VERSION) and segment != VERSION:
+            return (*segments[:position], VERSION, segment.removeprefix(VERSION), *segments[position + 1 :])
+    return segments
 
 
 def _match(pattern: Segments, segments: Segments) -> dict[str, str] | None:

@@ -17,9 +17,14 @@ def find_row(rows: Mapping[type[Exception], Row], error: Exception) -> Row:
     return next((rows[kind] for kind in type(error).__mro__ if kind in rows), rows[LongscrollError])
 
 
+def words_of(error: Exception, words: str | None) -> str:
+    """Return what is said of an error: its own words where it has some, then the ``words`` of its row."""
+    return getattr(error, "words", None) or words or str(error)
+
+
 def refusal(error: Exception, body: object, *, status: int, retry_after_s: int | None) -> Reply:
     """Return the response before the first byte of an answer; an error that says when to try again is believed."""
     headers: Headers = ()
-    if retry_after_s is not None:
-        headers = ((b"retry-after", str(getattr(error, "retry_after_s", retry_after_s)).encode()),)
+    if (wait_s := getattr(error, "retry_after_s", None) or retry_after_s) is not None:
+        headers = ((b"retry-after", str(wait_s).encode()),)
     return Reply(status=status, body=encode(body), headers=headers)

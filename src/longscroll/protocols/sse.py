@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
 from typing import Any
 
@@ -35,8 +35,10 @@ class EventWriter:
     No frame is held back for another: what the source has ready is sent together, as soon as the source must wait.
     """
 
-    def __init__(self, stream: EventStream, send: Send, *, headers: Headers, options: ProtocolOptions) -> None:
-        """Prepare to write ``stream``; ``headers`` go beside those that every event stream has."""
+    def __init__(
+        self, stream: EventStream, send: Send, *, headers: Callable[[], Headers], options: ProtocolOptions
+    ) -> None:
+        """Prepare to write ``stream``; ``headers`` returns, as it begins, those beside what every event stream has."""
         self.is_ending = False  # the last bytes are on their way
         self._stream = stream
         self._send = send
@@ -54,6 +56,11 @@ class EventWriter:
         """Whether an error can only be told inside the stream."""
         return self._is_started or bool(self._waiting)
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the status line is sent."""
+        return self._is_started
+
     async def write(self) -> None:
         """Write the stream to its end.
 
@@ -68,6 +75,11 @@ class EventWriter:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+
+    async def break_off(self) -> None:
+        """Send the frames that wait, if any; no end will follow."""
+        if self._waiting:
+            await self._flush()
 
     async def fail(self, error: Exception) -> None:
         """End a stream that has begun with the frame of ``error``, after the frames that wait."""
@@ -145,7 +157,7 @@ class EventWriter:
             (b"content-type", MEDIA_TYPE),
             (b"cache-control", b"no-cache"),
             (b"x-accel-buffering", b"no"),
-            *self._headers,
+            *self._headers(),
         ]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 

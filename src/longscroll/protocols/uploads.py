@@ -5,10 +5,11 @@ from __future__ import annotations
 from longscroll.errors import InvalidParameter
 from longscroll.protocols.multipart import Part
 from longscroll.services.files import Upload
+from longscroll.types import BATCH
 
 DEFAULT_PURPOSE = "file-extract"
-PURPOSES = (DEFAULT_PURPOSE, "user_data", "assistants")
-"""The documented one, and OpenAI's names for the same; a reply has the name that was given."""
+PURPOSES = (DEFAULT_PURPOSE, "user_data", "assistants", BATCH)
+"""The documented one, OpenAI's names for the same, which a reply repeats, and the lines of a batch."""
 
 
 def check_purpose(purpose: str) -> None:

@@ -8,13 +8,19 @@ from typing import Any, cast
 
 import pytest
 
+from factories.access import make_administration
 from factories.answers import ScriptedAnswers
+from factories.batches import make_batch_service
+from factories.vectors import make_vector_service
 from factories.wire import KEY, NOON, REQUEST_ID, authenticate, make_catalog
 from longscroll.errors import StartupError
 from longscroll.protocols.asgi import Application
 from longscroll.protocols.exchange import AsgiMessage
 from longscroll.protocols.routes import Services
 from longscroll.services.files import FileService
+from longscroll.services.usage import UsageReports
+from longscroll.storage.memory import MemoryUsage
+from longscroll.tokens import EstimatedCounter
 from longscroll.types import File
 
 
@@ -75,7 +81,12 @@ async def running(
             authenticate=authenticate,
             answer=ScriptedAnswers().answer,
             files=cast("FileService", files),
+            batches=make_batch_service(cast("FileService", files)),
             catalog=make_catalog(),
+            keys=make_administration(),
+            usage=UsageReports(MemoryUsage(), clock=lambda: NOON),
+            vectors=make_vector_service(make_catalog()),
+            counter=EstimatedCounter(),
             is_healthy=is_healthy,
             drain=drain,
         )

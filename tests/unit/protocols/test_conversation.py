@@ -38,19 +38,26 @@ def test_file_parts_become_documents() -> None:
     assert converted(text) == (Message(role="user", content="a", file_ids=("f-1",)),)
 
 
-def test_a_call_of_tools_needs_no_content() -> None:
+def test_calls_of_tools_need_no_content_and_results_say_what_they_answer() -> None:
     text = (
-        '[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{}]},'
-        '{"role":"tool","content":"b","tool_call_id":"1"}]'
+        '[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1"}]},'
+        '{"role":"tool","content":"b","tool_call_id":"c1","name":"f"}]'
     )
-    with pytest.raises(InvalidParameter, match=NO_USER):
-        converted(text)
-    assert converted(text[:-1] + ',{"role":"user","content":"c"}]')[1] == Message(role="assistant", content="")
+    assert converted(text)[1:] == (
+        Message(role="assistant", content="", tool_calls=b'[{"id":"c1"}]'),
+        Message(role="tool", content="b", tool_call_id="c1", name="f"),
+    )
 
 
+@pytest.mark.item(98)
 def test_an_assistant_turn_may_be_last_when_it_is_to_be_continued() -> None:
     text = '[{"role":"user","content":"a"},{"role":"assistant","content":"b","partial":true}]'
-    assert converted(text)[-1] == Message(role="assistant", content="b")
+    assert converted(text)[-1] == Message(role="assistant", content="b", is_partial=True)
+
+
+def test_an_earlier_turn_is_not_continued() -> None:
+    text = '[{"role":"assistant","content":"b","partial":true},{"role":"user","content":"a","partial":true}]'
+    assert [message.is_partial for message in converted(text)] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,8 @@ def test_an_assistant_turn_may_be_last_when_it_is_to_be_continued() -> None:
         ('[{"role":"user","content":"a"},{"role":"system","content":"b"}]', NO_USER),
         ('[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]', NO_USER),
         ('[{"role":"tool","content":"a"}]', NO_USER),
+        ('[{"role":"user","content":"a"},{"role":"assistant","content":"","tool_calls":[{}]}]', NO_USER),
+        ('[{"role":"user","content":"a"},{"role":"system","content":"b","partial":true}]', NO_USER),
     ],
 )
 def test_what_nobody_can_answer_is_refused_in_the_documented_words(text: str, words: str) -> None:

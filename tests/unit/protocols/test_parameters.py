@@ -6,8 +6,18 @@ import msgspec
 import pytest
 
 from longscroll.errors import IllegalInput, InvalidParameter
-from longscroll.protocols.parameters import BAD_STOP, GENERIC, Parameters, check, explain, integer, to_sampling
-from longscroll.types import Sampling
+from longscroll.protocols.parameters import (
+    GENERIC,
+    NO_JSON_WORD,
+    Parameters,
+    check,
+    explain,
+    integer,
+    to_form,
+    to_sampling,
+)
+from longscroll.services.demands import BAD_STOP, NO_CHOICES, NO_RESPONSE_FORMAT
+from longscroll.types import AnswerForm, Sampling
 
 
 def refusal(**fields: Any) -> tuple[str, str | None]:
@@ -31,7 +41,10 @@ def refusal(**fields: Any) -> tuple[str, str | None]:
         {"max_tokens": 32768},
         {"page": 2**63 - 1},
         {"n": 1},
-        {"tools": []},
+        {"n": 4},
+        {"top_logprobs": 5},
+        {"tools": [], "n": 2},
+        {"stop": []},
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(fields: dict[str, Any]) -> None:
@@ -53,7 +66,12 @@ def test_the_ends_of_a_range_belong_to_it(fields: dict[str, Any]) -> None:
         ({"max_completion_tokens": 32769}, "Range of max_tokens should be [1, 32768]", "max_tokens"),
         ({"page": 2**63}, "Range of page should be [0, 9223372036854775807]", "page"),
         ({"n": 0}, "Range of n should be [1, 4]", "n"),
+        ({"n": 5}, "Range of n should be [1, 4]", "n"),
+        ({"n": 2, "tools": [{}]}, NO_CHOICES, "n"),
+        ({"top_logprobs": 6}, "Range of top_logprobs should be [0, 5]", "top_logprobs"),
         ({"stop": ["a", 1]}, BAD_STOP, "stop"),
+        ({"stop": [1, [1]]}, BAD_STOP, "stop"),
+        ({"stop": [[1], []]}, BAD_STOP, "stop"),
     ],
 )
 def test_beyond_a_range_stands_the_documented_text(fields: dict[str, Any], text: str, param: str) -> None:
@@ -64,6 +82,80 @@ def test_parameters_become_sampling() -> None:
     parameters = Parameters(temperature=0.5, top_k=100, max_length=3, stop=["a", "b"], frequency_penalty=1.0)
     expected = Sampling(temperature=0.5, top_k=100, max_tokens=3, stop=("a", "b"), frequency_penalty=1.0)
     assert to_sampling(parameters) == expected
+
+
+@pytest.mark.item(106)
+def test_the_limit_of_the_output_is_the_models() -> None:
+    check(Parameters(max_tokens=100), max_output_tokens=100)
+    with pytest.raises(InvalidParameter, match=r"Range of max_tokens should be \[1, 100\]"):
+        check(Parameters(max_tokens=101), max_output_tokens=100)
+
+
+@pytest.mark.item(95)
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        ("a", Sampling(stop=("a",))),
+        ("", Sampling()),
+        (["a", "", "b"], Sampling(stop=("a", "b"))),
+        ([46100, 7], Sampling(stop_ids=((46100,), (7,)))),
+        ([[46100, 7], [8]], Sampling(stop_ids=((46100, 7), (8,)))),
+    ],
+)
+def test_a_stop_is_text_or_token_ids(stop: Any, expected: Sampling) -> None:
+    assert to_sampling(Parameters(stop=stop)) == expected
+
+
+def test_top_log_probabilities_count_only_beside_log_probabilities() -> None:
+    assert to_sampling(Parameters(logprobs=True, top_logprobs=2, n=3, logit_bias={"7": -1})) == Sampling(
+        wants_logprobs=True, n_top_logprobs=2, n_choices=3, logit_bias={"7": -1}
+    )
+    assert to_sampling(Parameters(top_logprobs=2)) == Sampling()
+
+
+def form_of(body: str, *texts: str) -> AnswerForm:
+    return to_form(msgspec.json.decode(body, type=Parameters), texts)
+
+
+def test_a_form_carries_the_clients_json_as_it_came() -> None:
+    body = (
+        '{"tools":[{"type":"function","function":{"name":"f","parameters":{"b": 1,  "a":2}}}],"tool_choice":"auto",'
+        '"parallel_tool_calls":false,"reasoning_effort":"low","enable_thinking":true,'
+        '"response_format":{"type":"json_schema","json_schema":{"name": "n"}}}'
+    )
+    assert form_of(body) == AnswerForm(
+        format="json_schema",
+        response_format=b'{"type":"json_schema","json_schema":{"name": "n"}}',
+        tools=b'[{"type":"function","function":{"name":"f","parameters":{"b": 1,  "a":2}}}]',
+        tool_choice=b'"auto"',
+        parallel_tool_calls=False,
+        reasoning_effort="low",
+        enable_thinking=True,
+    )
+
+
+def test_null_and_empty_fields_ask_for_nothing() -> None:
+    assert form_of('{"tools":[],"tool_choice":null,"response_format":{"type":"text"}}') == AnswerForm()
+
+
+def test_without_tools_nothing_is_said_of_them() -> None:
+    assert form_of('{"tool_choice":"auto","parallel_tool_calls":true}') == AnswerForm()
+
+
+@pytest.mark.item(97)
+@pytest.mark.parametrize(
+    ("kind", "text"), [("json_object", NO_JSON_WORD), ("xml", NO_RESPONSE_FORMAT), ("JSON_OBJECT", NO_RESPONSE_FORMAT)]
+)
+def test_a_format_that_nobody_can_hold_to_is_refused(kind: str, text: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        form_of(f'{{"response_format":{{"type":"{kind}"}}}}', "no such word")
+    assert (str(caught.value), caught.value.param) == (text, "response_format")
+
+
+@pytest.mark.item(97)
+def test_any_message_may_speak_of_json() -> None:
+    asked = form_of('{"response_format":{"type":"json_object"}}', "hi", "as Json, please")
+    assert asked == AnswerForm(format="json_object", response_format=b'{"type":"json_object"}')
 
 
 def test_a_large_top_k_is_off() -> None:

@@ -1,43 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import cast
-
 import pytest
 
-from longscroll.access.base import Principal
+from factories.routes import all_routes
 from longscroll.protocols.exchange import Route
-from longscroll.protocols.options import ProtocolOptions
-from longscroll.protocols.routes import Services, build_routes
-from longscroll.services.files import FileService
-from longscroll.services.models import ModelCatalog
-from longscroll.types import ChatEvent, ChatRequest
-
-
-async def authenticate(_authorization: str | None) -> Principal:
-    raise NotImplementedError
-
-
-async def answer(_request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-    nothing: tuple[ChatEvent, ...] = ()
-    for event in nothing:
-        yield event
 
 
 @pytest.fixture
 def table() -> tuple[Route, ...]:
-    services = Services(
-        authenticate=authenticate,
-        answer=answer,
-        files=cast("FileService", object()),
-        catalog=ModelCatalog([], created=0),
-    )
-    return build_routes(services, ProtocolOptions(), is_ready=lambda: True)
+    return all_routes()
 
 
 @pytest.mark.item(15)
 def test_only_health_is_open(table: tuple[Route, ...]) -> None:
-    assert {route.path for route in table if route.is_open} == {"/healthz", "/readyz"}
+    assert {route.path for route in table if route.is_open} == {"/healthz", "/readyz", "/openapi.json"}
 
 
 def test_no_row_stands_twice(table: tuple[Route, ...]) -> None:
@@ -47,7 +23,11 @@ def test_no_row_stands_twice(table: tuple[Route, ...]) -> None:
 
 def test_what_writes_needs_a_right_to_write(table: tuple[Route, ...]) -> None:
     scopes = {(route.method, route.path.rpartition("/v1")[2]): route.scope for route in table if not route.is_open}
-    assert {scope for (method, _), scope in scopes.items() if method in ("POST", "DELETE")} == {"chat", "files:write"}
+    assert {scope for (method, _), scope in scopes.items() if method in ("POST", "DELETE")} == {
+        "chat",
+        "files:write",
+        "admin",
+    }
     assert {path for (_, path), scope in scopes.items() if scope is None} == {"/models", "/models/{name...}"}
 
 
@@ -61,4 +41,5 @@ def test_the_alias_has_every_row_of_the_compat_surface(table: tuple[Route, ...])
 
 def test_every_row_with_a_body_names_its_type(table: tuple[Route, ...]) -> None:
     assert {route.method for route in table if route.request is not None} == {"POST"}
-    assert all(route.request is not None for route in table if route.method == "POST")
+    bodiless = [route.path for route in table if route.method == "POST" and route.request is None]
+    assert [path for path in bodiless if not path.endswith("/cancel")] == []

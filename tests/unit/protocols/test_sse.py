@@ -67,7 +67,7 @@ def writer_of(events: AsyncGenerator[ChatEvent, None], client: Client) -> EventW
         fail=lambda error: f"[{error}]".encode(),
         heartbeat=lambda: b":",
     )
-    return EventWriter(stream, client.send, headers=((b"x", b"y"),), options=OPTIONS)
+    return EventWriter(stream, client.send, headers=lambda: ((b"x", b"y"),), options=OPTIONS)
 
 
 def texts(*names: str) -> list[Step]:
@@ -93,6 +93,14 @@ async def test_frames_that_wait_already_share_one_send() -> None:
     client = Client()
     await writer(Source([*texts("a", "b", "c"), 0.01, *texts("d")]), client).write()
     assert client.bodies == [b"abc", b"d", b""]
+
+
+@pytest.mark.item(127)
+async def test_the_first_words_leave_one_by_one_and_what_comes_faster_shares_a_send() -> None:
+    client = Client()
+    one_by_one: list[Step] = [*texts("a"), 0.001, *texts("b"), 0.001, *texts("c"), 0.001]
+    await writer(Source([*one_by_one, *texts(*"defghijk")]), client).write()
+    assert client.bodies == [b"a", b"b", b"c", b"defghijk", b""]
 
 
 async def test_no_frame_is_held_back_for_another() -> None:

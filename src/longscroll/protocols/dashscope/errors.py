@@ -11,7 +11,7 @@ from longscroll import errors
 from longscroll.protocols.dashscope.schema import ErrorBody
 from longscroll.protocols.encoding import INVALID_BODY, encode
 from longscroll.protocols.exchange import Reply, Request
-from longscroll.protocols.refusals import find_row, refusal
+from longscroll.protocols.refusals import find_row, refusal, words_of
 
 
 class Row(Struct, frozen=True):
@@ -34,6 +34,17 @@ _ALGORITHM = Row(
     "An internal error has occured during execution, please try again later or contact service support.",
 )
 
+_THROTTLED = "Requests throttling triggered."
+_REJECTED = "Input or output data may contain inappropriate content."
+_FREE_TIER = (
+    "The free tier of the model has been exhausted. If you wish to continue access the model on a paid basis, please "
+    'disable the "use free tier only" mode.'
+)
+_BURST = (
+    "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests "
+    "more smoothly over time."
+)
+
 ROWS: dict[type[Exception], Row] = {
     errors.LongscrollError: _INTERNAL,
     errors.RequestError: _PARAMETER,
@@ -51,16 +62,42 @@ ROWS: dict[type[Exception], Row] = {
     errors.Unauthenticated: Row(401, "InvalidApiKey", "Invalid API-key provided."),
     errors.AccessDenied: Row(403, "AccessDenied", "Access denied."),
     errors.ModelAccessDenied: Row(403, "Model.AccessDenied", "Model access denied."),
+    errors.ModelNotEnabled: Row(
+        403,
+        "AccessDenied.Unpurchased",
+        "Access to model denied. Please make sure you are eligible for using the model.",
+    ),
+    errors.WorkspaceDenied: Row(403, "Workspace.AccessDenied", "Workspace access denied."),
+    errors.FreeTierExhausted: Row(403, "AllocationQuota.FreeTierOnly", _FREE_TIER),
     errors.AsyncNotSupported: Row(403, "AccessDenied", "Current user api does not support asynchronous calls."),
     errors.UnsupportedOperation: Row(
         400, "UnsupportedOperation", "The operation is unsupported on the referee object."
     ),
+    errors.TaskNotPending: Row(400, "UnsupportedOperation"),
+    errors.InvalidUrl: Row(400, "InvalidURL", "Invalid URL provided in your request."),
+    errors.ContentRejected: Row(400, "DataInspectionFailed", _REJECTED),
+    errors.AccountBlocked: Row(400, "Arrearage", "Access denied, please make sure your account is in good standing."),
     errors.QuotaExceeded: _PARAMETER,
     errors.ModelNotFound: Row(404, "ModelNotFound", "Model can not be found."),
     errors.ModelNotSupported: Row(404, "ModelNotFound", "Model can not be found."),
+    errors.WorkspaceNotFound: Row(404, "WorkSpaceNotFound", "WorkSpace can not be found."),
+    errors.BatchNotFound: Row(404, "NotFound"),
+    errors.KeyNotFound: Row(404, "NotFound"),
     errors.PathNotFound: Row(404, "NotFound", "Not found!"),
     errors.MethodNotSupported: _PARAMETER,
     errors.FileNotFound: Row(400, "InvalidParameter", "File not found."),
+    errors.LimitExceeded: Row(429, "Throttling", _THROTTLED, retry_after_s=1),
+    errors.RequestRateExceeded: Row(
+        429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.", retry_after_s=1
+    ),
+    errors.TokenRateExceeded: Row(
+        429,
+        "Throttling.AllocationQuota",
+        "Allocated quota exceeded, please increase your quota limit.",
+        retry_after_s=1,
+    ),
+    errors.BurstExceeded: Row(429, "Throttling.BurstRate", _BURST, retry_after_s=1),
+    errors.ConcurrencyExceeded: Row(429, "Throttling", _THROTTLED, retry_after_s=1),
     errors.ConversationError: _PARAMETER,
     errors.InvalidFile: _PARAMETER,
     errors.FileGone: _PARAMETER,
@@ -74,6 +111,11 @@ ROWS: dict[type[Exception], Row] = {
     errors.ModelUnavailable: Row(503, "ModelUnavailable", retry_after_s=5),
     errors.EngineFailed: _ALGORITHM,
     errors.EngineTimeout: Row(500, "RequestTimeOut", "Request timed out, please try again later."),
+    errors.ExecutionTimeout: Row(
+        500,
+        "InternalError.Timeout",
+        "An internal timeout error has occured during execution, please try again later or contact service support.",
+    ),
     errors.EngineRefused: _PARAMETER,
     errors.EngineOverloaded: Row(
         503,
@@ -81,6 +123,7 @@ ROWS: dict[type[Exception], Row] = {
         "Too many requests. Your requests are being throttled due to system capacity limits. Please try again later.",
         retry_after_s=1,
     ),
+    errors.ConnectionCut: _INTERNAL,
     errors.Overloaded: Row(429, "Throttling", "Too many requests in route. Please try again later.", retry_after_s=1),
     errors.StorageFull: Row(500, "SystemError", "An system error has occured, please try again later."),
 }
@@ -109,8 +152,7 @@ def row_of(error: Exception) -> Row:
 
 def message_of(error: Exception) -> str:
     """Return the words of an error on this surface."""
-    row = row_of(error)
-    return str(error) if row.message is None else row.message
+    return words_of(error, row_of(error).message)
 
 
 def _body(request: Request, error: Exception) -> ErrorBody:

@@ -21,15 +21,26 @@ from longscroll.protocols.dashscope.schema import (
 from longscroll.protocols.dates import zone
 from longscroll.protocols.exchange import Reply, Request, json_reply
 from longscroll.protocols.extensions import render_progress
-from longscroll.protocols.multipart import FormReader, Part
+from longscroll.protocols.multipart import FormFile, FormReader, Part
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.parameters import integer
-from longscroll.protocols.uploads import DEFAULT_PURPOSE, check_purpose, receive
+from longscroll.protocols.told import pages
+from longscroll.protocols.uploads import DEFAULT_PURPOSE, PURPOSES, check_purpose, receive
 from longscroll.services.files import FileService, Upload
 from longscroll.types import File
 
 MAX_FILES = 100
 MAX_PAGE = 1000
+
+LIST_PARAMETERS = pages(MAX_PAGE)
+
+
+class UploadForm(Struct, kw_only=True):
+    """The parts of an upload, in any order; the n-th description belongs to the n-th file."""
+
+    files: list[FormFile]
+    descriptions: list[str] = []
+    purpose: list[str] = []
 
 
 class _Received(Struct):
@@ -104,7 +115,9 @@ class Files:
             received = _Received(part.filename)
             form.files.append(received)
             try:
-                received.upload = await self._files.begin(workspace, with_md5=True)
+                purpose = _nth(form.purposes, len(form.files) - 1, DEFAULT_PURPOSE)
+                purpose = purpose if purpose in PURPOSES else DEFAULT_PURPOSE  # refused when the form is whole
+                received.upload = await self._files.begin(workspace, purpose=purpose, with_md5=True)
                 await receive(part, received.upload)
             except (UploadTooLarge, QuotaExceeded) as error:
                 received.error = error

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from longscroll.protocols.answers import WireLogprobs, WireToolCall
 from longscroll.protocols.conversation import WireMessage
 from longscroll.protocols.extensions import FileExtension, Options, WireAnnotation, WireReport
 from longscroll.protocols.parameters import Parameters
@@ -75,13 +76,16 @@ class WholeMessage(Struct, frozen=True):
     role: Literal["assistant"]
     content: str
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
+    tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
 
 
 class WholeChoice(Struct, frozen=True):
-    """The one choice of a whole answer."""
+    """A choice of a whole answer; one alone has no index."""
 
     finish_reason: str
     message: WholeMessage
+    index: int | UnsetType = UNSET
+    logprobs: WireLogprobs | UnsetType = UNSET
 
 
 class WholeText(Struct, frozen=True):
@@ -98,13 +102,16 @@ class FrameMessage(Struct, frozen=True):
     content: str
     role: Literal["assistant"] = "assistant"
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
+    tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
 
 
 class FrameChoice(Struct, frozen=True):
-    """The one choice of a frame."""
+    """The choice of a frame; the only one of an answer has no index."""
 
     message: FrameMessage
     finish_reason: str
+    index: int | UnsetType = UNSET
+    logprobs: WireLogprobs | UnsetType = UNSET
 
 
 class FrameText(Struct, frozen=True):

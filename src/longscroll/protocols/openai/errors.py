@@ -11,7 +11,7 @@ from longscroll import errors
 from longscroll.protocols.encoding import INVALID_BODY, encode
 from longscroll.protocols.exchange import Reply, Request
 from longscroll.protocols.openai.schema import ErrorBody, ErrorDetails
-from longscroll.protocols.refusals import find_row, refusal
+from longscroll.protocols.refusals import find_row, refusal, words_of
 
 INVALID = "invalid_request_error"
 
@@ -42,6 +42,17 @@ _ALGORITHM = Row(
     "An internal error has occured during execution, please try again later or contact service support.",
 )
 
+_THROTTLED = Row(429, "Throttling", "Throttling", "Requests throttling triggered.", retry_after_s=1)
+_REJECTED = "Input or output data may contain inappropriate content."
+_FREE_TIER = (
+    "The free tier of the model has been exhausted. If you wish to continue access the model on a paid basis, please "
+    'disable the "use free tier only" mode.'
+)
+_BURST = (
+    "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests "
+    "more smoothly over time."
+)
+
 ROWS: dict[type[Exception], Row] = {
     errors.LongscrollError: _INTERNAL,
     errors.RequestError: Row(400, INVALID, INVALID),
@@ -59,18 +70,48 @@ ROWS: dict[type[Exception], Row] = {
     errors.Unauthenticated: Row(401, "invalid_api_key", INVALID, "Incorrect API key provided."),
     errors.AccessDenied: Row(403, "access_denied", "access_denied", "Access denied."),
     errors.ModelAccessDenied: Row(403, "Model.AccessDenied", "Model.AccessDenied", "Model access denied."),
+    errors.ModelNotEnabled: Row(
+        403,
+        "AccessDenied.Unpurchased",
+        "AccessDenied.Unpurchased",
+        "Access to model denied. Please make sure you are eligible for using the model.",
+    ),
+    errors.WorkspaceDenied: Row(403, "Workspace.AccessDenied", "Workspace.AccessDenied", "Workspace access denied."),
+    errors.FreeTierExhausted: Row(403, "AllocationQuota.FreeTierOnly", "AllocationQuota.FreeTierOnly", _FREE_TIER),
     errors.AsyncNotSupported: Row(
         403, "access_denied", "access_denied", "Current user api does not support asynchronous calls."
     ),
     errors.UnsupportedOperation: Row(
         400, "UnsupportedOperation", INVALID, "The operation is unsupported on the referee object."
     ),
+    errors.TaskNotPending: Row(400, "UnsupportedOperation", INVALID),
+    errors.InvalidUrl: Row(400, "InvalidURL", INVALID, "Invalid URL provided in your request."),
+    errors.ContentRejected: Row(400, "data_inspection_failed", "data_inspection_failed", _REJECTED),
+    errors.AccountBlocked: Row(
+        400, "Arrearage", "Arrearage", "Access denied, please make sure your account is in good standing."
+    ),
     errors.QuotaExceeded: _PARAMETER,
     errors.ModelNotFound: Row(404, "model_not_found", INVALID, param="model"),
     errors.ModelNotSupported: Row(404, "model_not_supported", INVALID, param="model"),
+    errors.WorkspaceNotFound: Row(404, "WorkSpaceNotFound", INVALID, "WorkSpace can not be found."),
+    errors.BatchNotFound: Row(404, "batch_not_found", INVALID, param="id"),
+    errors.KeyNotFound: Row(404, "key_not_found", INVALID, param="id"),
     errors.PathNotFound: Row(404, "not_found", INVALID, "Not found!"),
     errors.MethodNotSupported: _PARAMETER,
     errors.FileNotFound: Row(404, "file_not_found", INVALID, param="id"),
+    errors.LimitExceeded: _THROTTLED,
+    errors.RequestRateExceeded: Row(
+        429, "limit_requests", "limit_requests", "You exceeded your current requests list.", retry_after_s=1
+    ),
+    errors.TokenRateExceeded: Row(
+        429,
+        "insufficient_quota",
+        "insufficient_quota",
+        "You exceeded your current quota, please check your plan and billing details.",
+        retry_after_s=1,
+    ),
+    errors.BurstExceeded: Row(429, "limit_burst_rate", "limit_burst_rate", _BURST, retry_after_s=1),
+    errors.ConcurrencyExceeded: _THROTTLED,
     errors.ConversationError: _PARAMETER,
     errors.InvalidFile: _PARAMETER,
     errors.FileGone: _PARAMETER,
@@ -84,6 +125,12 @@ ROWS: dict[type[Exception], Row] = {
     errors.ModelUnavailable: Row(503, "model_unavailable", "model_unavailable", retry_after_s=5),
     errors.EngineFailed: _ALGORITHM,
     errors.EngineTimeout: Row(500, "request_timeout", "request_timeout", "Request timed out, please try again later."),
+    errors.ExecutionTimeout: Row(
+        500,
+        "internal_error",
+        "internal_error",
+        "An internal timeout error has occured during execution, please try again later or contact service support.",
+    ),
     errors.EngineRefused: _PARAMETER,
     errors.EngineOverloaded: Row(
         503,
@@ -92,6 +139,7 @@ ROWS: dict[type[Exception], Row] = {
         "Too many requests. Your requests are being throttled due to system capacity limits. Please try again later.",
         retry_after_s=1,
     ),
+    errors.ConnectionCut: _INTERNAL,
     errors.Overloaded: Row(
         429,
         "Throttling",
@@ -122,7 +170,7 @@ def error_body(request: Request, error: Exception) -> ErrorBody:
     details = ErrorDetails(
         code=row.code,
         param=getattr(error, "param", None) or row.param,
-        message=str(error) if row.message is None else row.message,
+        message=words_of(error, row.message),
         type=row.type,
     )
     is_chat = request.route is not None and request.route.path.endswith("/chat/completions")

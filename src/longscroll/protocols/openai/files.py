@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from msgspec import Struct
+
 from longscroll.errors import InvalidParameter, UnsupportedOperation
 from longscroll.protocols.dates import parse_date, zone
 from longscroll.protocols.exchange import Answer, Pieces, Reply, Request, json_reply
 from longscroll.protocols.extensions import render_progress
-from longscroll.protocols.multipart import FormReader
+from longscroll.protocols.multipart import FormFile, FormReader
 from longscroll.protocols.openai.schema import FileDeleted, FileList, FileObject
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.parameters import integer
+from longscroll.protocols.told import choice, header, number, text
 from longscroll.protocols.uploads import check_purpose, receive
 from longscroll.services.files import FileService, Upload
 from longscroll.storage.base import FileFilter
 from longscroll.types import File
 
 MAX_PAGE = 2000
+MAX_NAME_CHARS = 255  # of an Idempotency-Key
+
+UPLOAD_PARAMETERS = (header("Idempotency-Key", "The same upload under the same key makes one file, for a day."),)
+LIST_PARAMETERS = (
+    number("limit", "How many at most.", default=MAX_PAGE, low=1, high=MAX_PAGE),
+    text("after", "The last id of the page before."),
+    choice("order", "By age: newest first, or oldest first.", among=("desc", "asc")),
+    text("purpose", "Only files of this purpose."),
+    text("create_after", "Only files that came later: 20250306123000, 20250306, 2025-03-06 or 2025-03-06 12:30:00."),
+    text("create_before", "Only files that came earlier; as create_after."),
+)
+
+
+class UploadForm(Struct, kw_only=True):
+    """The parts of an upload, in any order."""
+
+    file: FormFile
+    purpose: Literal["file-extract", "batch", "user_data", "assistants"]
 
 
 class Files:
@@ -41,7 +64,7 @@ class Files:
                 if part.name == "file" and part.filename is not None:
                     if upload is not None:
                         raise InvalidParameter("Exactly one file is expected.", param="file")
-                    upload, filename = await self._files.begin(workspace), part.filename
+                    upload, filename = await self._files.begin(workspace, purpose=purpose), part.filename
                     await receive(part, upload)
                 elif part.name == "purpose":
                     purpose = await part.text()
@@ -49,7 +72,7 @@ class Files:
             if upload is None or filename is None:
                 raise InvalidParameter("The form field 'file' is required.", param="file")
             check_purpose(purpose or "")
-            file = await upload.commit(filename=filename, purpose=purpose or "")
+            file = await self._commit(upload, request, filename=filename, purpose=purpose or "")
         finally:
             if upload is not None:
                 await upload.discard()
@@ -84,17 +107,28 @@ class Files:
         return json_reply(FileDeleted(id=file_id))
 
     async def content(self, request: Request) -> Answer:
-        """Return the text of a file, which citations point into.
+        """Return the text of a file, which citations point into, or the lines of a batch as they are.
 
         Raises:
             UnsupportedOperation: the operator wants the hosted service's refusal.
         """
         workspace, file_id = request.principal.workspace, request.arguments["id"]
+        file = await self._files.get(workspace, file_id)
+        if not file.is_document:
+            return Pieces(pieces=await self._files.lines(workspace, file_id), content_type="application/jsonl")
         if not self._has_content:
-            await self._files.get(workspace, file_id)
             raise UnsupportedOperation("The text of this file cannot be downloaded.")
         pieces = await self._files.content(workspace, file_id)
         return Pieces(pieces=pieces, content_type="text/plain; charset=utf-8")
+
+    async def _commit(self, upload: Upload, request: Request, *, filename: str, purpose: str) -> File:
+        """Commit an upload, or find what it was made when the client sent it before."""
+        name = (request.header(b"idempotency-key") or "").strip()
+        if not name:
+            return await upload.commit(filename=filename, purpose=purpose)
+        if len(name) > MAX_NAME_CHARS:
+            raise InvalidParameter(f"Idempotency-Key has at most {MAX_NAME_CHARS} characters.")
+        return await self._files.commit_once(upload, name, filename=filename, purpose=purpose)
 
     def _render(self, file: File) -> FileObject:
         return FileObject(

@@ -14,18 +14,19 @@ class Models:
     def __init__(self, catalog: ModelCatalog) -> None:
         self._catalog = catalog
 
-    async def list(self, _request: Request) -> Reply:
-        """Return every name that would answer."""
-        return json_reply(ModelList(data=tuple(self._render(name) for name in self._catalog.names())))
+    async def list(self, request: Request) -> Reply:
+        """Return every name that would answer to this key."""
+        names = self._catalog.names(request.principal)
+        return json_reply(ModelList(data=tuple(self._render(name) for name in names)))
 
     async def retrieve(self, request: Request) -> Reply:
         """Return one name.
 
         Raises:
-            ModelNotFound: nothing would answer under it.
+            ModelNotFound: nothing would answer under it to this key.
         """
         name = request.arguments["name"]
-        if name not in self._catalog.names():
+        if name not in self._catalog.names(request.principal):
             raise ModelNotFound(name)
         return json_reply(self._render(name))
 

@@ -6,9 +6,10 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from longscroll.protocols.answers import WireLogprobs, WireToolCall
 from longscroll.protocols.conversation import WireMessage
 from longscroll.protocols.extensions import FileExtension, Options, WireAnnotation, WireReport
-from longscroll.protocols.parameters import Parameters
+from longscroll.protocols.parameters import Parameters, SamplingParameters
 
 
 class StreamOptions(Struct, kw_only=True):
@@ -24,6 +25,20 @@ class ChatCompletionRequest(Parameters, kw_only=True):
     messages: list[WireMessage] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    longscroll: Options | None = None
+
+
+class CompletionRequest(SamplingParameters, kw_only=True):
+    """The body of POST /completions."""
+
+    model: str | None = None
+    prompt: str | list[str | int | list[int]] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    best_of: int | None = None
+    logprobs: int | bool | None = None
     longscroll: Options | None = None
 
 
@@ -50,15 +65,16 @@ class AnswerMessage(Struct, frozen=True):
     role: Literal["assistant"]
     content: str
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
+    tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
 
 
 class AnswerChoice(Struct, frozen=True):
-    """The one choice of a whole answer."""
+    """A choice of a whole answer."""
 
     message: AnswerMessage
     finish_reason: str
     index: int = 0
-    logprobs: None = None
+    logprobs: WireLogprobs | None = None
 
 
 class ChatCompletion(Struct, frozen=True, kw_only=True):
@@ -81,6 +97,7 @@ class FirstDelta(Struct, frozen=True):
     content: str
     role: Literal["assistant"] = "assistant"
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
+    tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
 
 
 class NextDelta(Struct, frozen=True):
@@ -88,6 +105,7 @@ class NextDelta(Struct, frozen=True):
 
     content: str
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
+    tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
 
 
 class FirstChoice(Struct, frozen=True):
@@ -95,7 +113,7 @@ class FirstChoice(Struct, frozen=True):
 
     delta: FirstDelta
     index: int = 0
-    logprobs: None = None
+    logprobs: WireLogprobs | None = None
     finish_reason: str | None = None
 
 
@@ -105,7 +123,7 @@ class RunningChoice(Struct, frozen=True):
     delta: NextDelta
     finish_reason: str | None = None
     index: int = 0
-    logprobs: None = None
+    logprobs: WireLogprobs | None = None
 
 
 class LastChoice(Struct, frozen=True):
@@ -129,6 +147,27 @@ class ChatCompletionChunk(Struct, frozen=True, kw_only=True):
     id: str
     model_served: str | UnsetType = UNSET
     longscroll: WireReport | UnsetType = UNSET
+
+
+class CompletionChoice(Struct, frozen=True):
+    """A choice of a text completion, or the next piece of one."""
+
+    text: str
+    index: int
+    finish_reason: str | None
+    logprobs: None = None
+
+
+class TextCompletion(Struct, frozen=True, kw_only=True):
+    """A whole text completion, or one event of a streamed one."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: tuple[CompletionChoice, ...]
+    usage: CompletionUsage | None = None
+    model_served: str | UnsetType = UNSET
 
 
 class FileObject(Struct, frozen=True, kw_only=True):

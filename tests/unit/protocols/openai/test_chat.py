@@ -15,7 +15,7 @@ from factories.wire import NOON, REQUEST_ID
 from longscroll.protocols.encoding import encode
 from longscroll.protocols.openai.chat import ChunkRenderer
 from longscroll.protocols.openai.schema import ChatCompletionChunk, NextDelta, RunningChoice
-from longscroll.types import ChatEvent, Delta
+from longscroll.types import ChatEvent, Delta, ToolCallPiece
 
 
 def renderer(**options: Any) -> ChunkRenderer:
@@ -70,6 +70,40 @@ def test_an_answer_without_text_still_has_a_role() -> None:
         {"content": "", "role": "assistant"},
         {"content": ""},
     ]
+
+
+def test_pieces_of_calls_stand_in_chunks_of_their_own() -> None:
+    first, second = ToolCallPiece(id="c1", name="f", arguments="{"), ToolCallPiece(arguments="}")
+    deltas = [Delta(text="", tool_calls=(piece,)) for piece in (first, second)]
+    chunks = rendered(renderer(is_plain=False), [*deltas, finish(2, reason="tool_calls")])
+    assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
+        {
+            "content": "",
+            "role": "assistant",
+            "tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{"}}],
+        },
+        {
+            "content": "",
+            "tool_calls": [{"index": 0, "id": "", "type": "function", "function": {"arguments": "}"}}],
+        },
+        {"content": ""},
+    ]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.item(96)
+def test_each_choice_has_a_role_and_an_end() -> None:
+    events: list[ChatEvent] = [Delta(text="x", choice=1), Delta(text="y", choice=1)]
+    chunks = rendered(renderer(is_plain=False), [*events, finish(2, other_reasons=("length",))])
+    shown = [(c["choices"][0]["index"], c["choices"][0]["delta"].get("role")) for c in chunks]
+    reasons = [c["choices"][0]["finish_reason"] for c in chunks]
+    assert shown == [(1, "assistant"), (1, None), (0, "assistant"), (0, None), (1, None)]
+    assert reasons == [None, None, None, "stop", "length"]
+
+
+def test_log_probabilities_stand_in_the_chunk_of_their_text() -> None:
+    chunks = rendered(renderer(is_plain=False), [Delta(text="a", logprobs=(b'{"token":"a"}',)), finish(1)])
+    assert [chunk["choices"][0]["logprobs"] for chunk in chunks] == [{"content": [{"token": "a"}]}, None]
 
 
 def test_an_error_ends_a_stream_without_done() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from factories.answers import annotation, finish
 from factories.requests import make_request
 from factories.wire import REQUEST_ID
 from longscroll.errors import EngineFailed
-from longscroll.protocols.dashscope.generation import FrameRenderer, Shape, wants_stream
+from longscroll.protocols.dashscope.frames import FrameRenderer, Shape
 from longscroll.protocols.dashscope.schema import (
     FrameChoice,
     FrameMessage,
@@ -22,7 +23,7 @@ from longscroll.protocols.dashscope.schema import (
     MessageOutput,
 )
 from longscroll.protocols.encoding import encode
-from longscroll.types import ChatEvent, Delta
+from longscroll.types import ChatEvent, Delta, ToolCallPiece
 
 
 def renderer(**fields: Any) -> FrameRenderer:
@@ -96,16 +97,54 @@ def test_frames_without_usage_have_none() -> None:
     assert ["usage" in data(render.render(event)) for event in (Delta(text="a"), finish(1))] == [False, False]
 
 
-@pytest.mark.item(27)
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({}, False),
-        ({"accept": "*/*"}, False),
-        ({"accept": "application/json, Text/Event-Stream"}, True),
-        ({"x-dashscope-sse": " Enable "}, True),
-        ({"x-dashscope-sse": "disable"}, False),
-    ],
+CALLS = (
+    Delta(text="", tool_calls=(ToolCallPiece(id="c1", name="f", arguments='{"a"'),), n_output_tokens=2),
+    Delta(text="", tool_calls=(ToolCallPiece(arguments=":1}"),), n_output_tokens=3),
+    finish(3, reason="tool_calls"),
 )
-def test_either_header_asks_for_events(headers: dict[str, str], *, expected: bool) -> None:
-    assert wants_stream(make_request(headers=headers)) is expected
+
+
+def choices(render: FrameRenderer, events: Sequence[ChatEvent]) -> list[dict[str, Any]]:
+    """Return the choice of each frame."""
+    frames = b"".join(render.render(event) for event in events).split(b"\n\n")[:-1]
+    return [data(frame)["output"]["choices"][0] for frame in frames]
+
+
+@pytest.mark.parametrize(
+    ("is_incremental", "expected"),
+    [(True, [("c1", '{"a"'), ("", ":1}"), None]), (False, [("c1", '{"a"'), ("c1", '{"a":1}'), ("c1", '{"a":1}')])],
+)
+def test_calls_of_tools_are_repeated_as_the_text_is(*, is_incremental: bool, expected: list[Any]) -> None:
+    shown = choices(renderer(is_message=True, is_incremental=is_incremental), CALLS)
+    calls = [choice["message"].get("tool_calls") for choice in shown]
+    assert [call and (call[0]["id"], call[0]["function"]["arguments"]) for call in calls] == expected
+    assert [choice["finish_reason"] for choice in shown] == ["null", "null", "tool_calls"]
+
+
+@pytest.mark.item(96)
+def test_several_choices_are_numbered_and_each_ends_by_itself() -> None:
+    events: list[ChatEvent] = [Delta(text="a"), Delta(text="x", choice=1), Delta(text="b")]
+    events.append(finish(3, other_reasons=("length",)))
+    shown = choices(renderer(is_message=True, n_choices=2), events)
+    assert [(choice["index"], choice["message"]["content"], choice["finish_reason"]) for choice in shown] == [
+        (0, "a", "null"),
+        (1, "x", "null"),
+        (0, "ab", "null"),
+        (0, "ab", "stop"),
+        (1, "x", "length"),
+    ]
+
+
+def test_what_is_said_of_the_whole_answer_stands_in_its_very_last_frame() -> None:
+    last = finish(0, other_reasons=("stop",), model_served="other")
+    frames = renderer(is_message=True, n_choices=2).render(last).split(b"\n\n")[:-1]
+    assert [data(frame).get("model_served") for frame in frames] == [None, "other"]
+
+
+@pytest.mark.parametrize(
+    ("is_incremental", "expected"), [(True, [[1], None, [2], None]), (False, [[1], [1], [1, 2], [1, 2]])]
+)
+def test_log_probabilities_are_repeated_as_the_text_is(*, is_incremental: bool, expected: list[Any]) -> None:
+    deltas = [Delta(text="a", logprobs=(b"1",)), Delta(text="b"), Delta(text="", logprobs=(b"2",))]
+    shown = choices(renderer(is_message=True, is_incremental=is_incremental), [*deltas, finish(2)])
+    assert [choice.get("logprobs", {}).get("content") for choice in shown] == expected
