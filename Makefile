@@ -20,10 +20,14 @@ TEST := $(call stamp,.venv/.test,requirements/test.txt)
 CHECK := $(call stamp,.venv/.check,requirements/check.txt)
 CLIENTS := $(call stamp,.venv-clients-2023/.installed,requirements/clients-2023.txt) \
 	$(call stamp,.venv-clients-latest/.installed,requirements/clients-latest.txt)
+FRAMEWORKS := $(call stamp,.venv-clients-frameworks/.installed,requirements/clients-frameworks.txt)
+# Only where there is an npm: the tests with Node's client skip elsewhere, and say so.
+FUZZ := $(call stamp,.venv-fuzz/.installed,requirements/fuzz.txt)
+NODE := $(if $(shell command -v npm),$(call stamp,.venv-clients-node/.installed,tests/clients/node/package-lock.json))
 VOCABULARY := src/longscroll/data/qwen.tiktoken
 
 .NOTPARALLEL:
-.PHONY: help setup serve test test-slow check format lock clean
+.PHONY: help setup serve test test-slow check format conformance lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,10 +37,10 @@ setup: $(RUNTIME) $(VOCABULARY)  ## make the virtual environment .venv and insta
 serve: setup  ## run the service; ARGS="--port 7301" passes flags
 	@$(BIN)/longscroll serve $(ARGS)
 
-test: setup $(TEST) $(CLIENTS)  ## run the tests, except the slow ones; ARGS="-k words" passes flags
+test: setup $(TEST) $(CLIENTS) $(NODE)  ## run the tests, except the slow ones; ARGS="-k words" passes flags
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: setup $(TEST) $(CLIENTS)  ## run the slow tests
+test-slow: setup $(TEST) $(CLIENTS) $(FRAMEWORKS) $(FUZZ) $(NODE)  ## run the slow tests
 	$(PYTEST) -m slow $(ARGS)
 
 check: setup $(TEST) $(CHECK)  ## format, lint, types, layers
@@ -49,6 +53,9 @@ format: setup $(CHECK)  ## bring the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+conformance: setup $(TEST) $(CLIENTS) $(FRAMEWORKS) $(NODE)  ## run the tests of the wire contract; docs/ says what they show
+	$(PYTEST) -m item --write-results
+
 lock: setup $(CHECK)  ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --group build -c requirements/runtime.txt -o requirements/build.txt
@@ -56,10 +63,13 @@ lock: setup $(CHECK)  ## write requirements/ anew from pyproject.toml; UPGRADE=-
 	$(LOCK) --group check -c requirements/runtime.txt -c requirements/test.txt -o requirements/check.txt
 	$(LOCK) --group clients-2023 -o requirements/clients-2023.txt
 	$(LOCK) --group clients-latest -o requirements/clients-latest.txt
+	$(LOCK) --group clients-frameworks -o requirements/clients-frameworks.txt
+	$(LOCK) --group fuzz -o requirements/fuzz.txt
+	cd tests/clients/node && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	$(LOCK) --group vocabulary --no-deps -o requirements/vocabulary.txt
 
 clean:  ## remove the virtual environments and the vocabulary
-	rm -rf .venv .venv-clients-2023 .venv-clients-latest $(VOCABULARY)
+	rm -rf .venv .venv-clients-* .venv-fuzz $(VOCABULARY)
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -77,9 +87,16 @@ $(TEST) $(CHECK): | $(RUNTIME)
 	$(BIN)/python $(INSTALL) -r requirements/$(patsubst .venv/.%,%,$(firstword $(subst -, ,$@))).txt
 	@touch $@
 
-$(CLIENTS): | $(RUNTIME)
+$(CLIENTS) $(FRAMEWORKS) $(FUZZ): | $(RUNTIME)
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python $(INSTALL) -r requirements/$(@D:.venv-%=%).txt
+	$(@D)/bin/python $(INSTALL) --no-compile -r requirements/$(@D:.venv-%=%).txt
+	@touch $@
+
+$(NODE):
+	rm -rf $(@D)
+	mkdir $(@D)
+	cp $(addprefix tests/clients/node/,package.json package-lock.json) $(@D)
+	cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # Without the vocabulary token counts are estimates, so its absence is never silent: the step fails.

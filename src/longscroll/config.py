@@ -7,6 +7,7 @@ over earlier, from the defaults, the TOML file, ``LONGSCROLL_SECTION__NAME`` var
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +16,22 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from longscroll.access.limits import LimitOptions
+from longscroll.access.retention import UsageOptions
 from longscroll.engines.upstream import UpstreamKind, UpstreamOptions
 from longscroll.errors import ConfigError
+from longscroll.protocols.options import WorkspaceHeader
+from longscroll.services.batches.base import BatchOptions
 from longscroll.services.files import FileOptions
 from longscroll.services.models import ModelOptions
 
 PREFIX = "LONGSCROLL_"
 QWEN_LONG = "qwen-long"
-QWEN_LONG_ALIASES = ("qwen-long-latest", "qwen-long-2025-01-25", "qwen-long-0125")
+QWEN_LONG_ALIASES = ("qwen-long-latest", "qwen-long-2025-01-25", "qwen-long-0125", "qwen-doc-turbo")
 CHATYUAN = "chatyuan-large-v2"
+
+
+_ORIGIN = re.compile(r"https?://[^/\s?#@]+")
 
 
 class ServerOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +43,14 @@ class ServerOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     workers: int = 0  # reader processes, one less than files parsed at once; 0: by the number of cores
     drain_s: float = 30.0  # how long SIGTERM lets running streams finish
     max_body_bytes: int = 16 << 20  # of a JSON body
+    cors_origins: tuple[str, ...] = ()  # of pages whose scripts may use the service
     log_level: str = "info"
+    access_log: bool = True  # a line for each request that has ended, at info
+
+    def __post_init__(self) -> None:
+        for origin in self.cors_origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"cors_origins: expected https://host[:port] or *, got {origin!r}")
 
 
 class CompatOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +61,7 @@ class CompatOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     inline_limit_tokens: int = 1_000_000  # 9000: as the hosted service since 2025
     content_of_files: bool = True  # False: the hosted service's 400
     chatyuan_usage: bool = True
+    workspace_header: WorkspaceHeader = "ignore"  # "enforce": X-DashScope-WorkSpace must name the key's workspace
 
 
 class UpstreamEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,14 +76,25 @@ class UpstreamEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     extra_body: dict[str, Any] = {}  # added to every request, such as chat_template_kwargs
 
 
+class TestingOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[testing]`` section: for a service that programs are tested against, and no other."""
+
+    fault_header: bool = False  # whoever has a key may ask for faults with X-Longscroll-Fault
+    control: bool = False  # whoever has the right `admin` may replace the script and read the chats that came
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All options of one process."""
 
     server: ServerOptions = ServerOptions()
     compat: CompatOptions = CompatOptions()
     files: FileOptions = FileOptions()
+    batch: BatchOptions = BatchOptions()
     upstream: tuple[UpstreamEntry, ...] = ()
     model: tuple[ModelOptions, ...] = ()
+    limit: tuple[LimitOptions, ...] = ()
+    usage: UsageOptions = UsageOptions()
+    testing: TestingOptions = TestingOptions()
     api_key: str | None = None  # from LONGSCROLL_API_KEY only
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ from longscroll.errors import LongscrollError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 files_app = typer.Typer(no_args_is_help=True, help="Put, list, get and delete the files of a running service.")
-keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+keys_app = typer.Typer(no_args_is_help=True, help="Create, list, rotate and revoke API keys.")
 models_app = typer.Typer(no_args_is_help=True, help="The models of a configuration.")
 app.add_typer(files_app, name="files")
 app.add_typer(keys_app, name="keys")
@@ -116,6 +116,50 @@ def doctor(
     run(config, data_dir, verify=verify, repair=repair, as_json=as_json)
 
 
+@app.command()
+def record(
+    upstream: Annotated[str, typer.Option(help="Address of the service to record, without a path.")],
+    to: Annotated[Path, typer.Option(help="File that exchanges are appended to; only its owner may read it.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 0,
+) -> None:
+    """Pass requests on to another service and keep every exchange, without keys, until it is told to stop."""
+    from longscroll.cli.record import record as run  # noqa: PLC0415 - see the module's first lines
+
+    run(to, upstream=upstream, port=port)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="File of recorded exchanges.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 0,
+    pace: Annotated[
+        Literal["original", "none"], typer.Option(help="With the pauses that were recorded, or without.")
+    ] = "original",
+) -> None:
+    """Reply with recorded exchanges, byte for byte, until it is told to stop."""
+    from longscroll.cli.record import replay as run  # noqa: PLC0415 - see the module's first lines
+
+    run(file, port=port, pace=pace)
+
+
+@app.command()
+def usage(
+    by: Annotated[str, typer.Option(help="key, model, day or workspace.")] = "model",
+    workspace: Annotated[str | None, typer.Option(help="Of one workspace [default: of all].")] = None,
+    since: Annotated[str | None, typer.Option(help="7d, 12h or 90m ago, a date of UTC, or a time.")] = None,
+    until: Annotated[str | None, typer.Option(help="The same; requests that ended then or later are left out.")] = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print how many tokens were used, by key, model, day or workspace."""
+    from longscroll.cli.usage import print_usage  # noqa: PLC0415 - see the module's first lines
+    from longscroll.services.usage import Period  # noqa: PLC0415 - see the module's first lines
+
+    period = Period(since=since, until=until)
+    print_usage(config, data_dir, by, workspace=workspace, period=period, as_json=as_json)
+
+
 @files_app.command("put")
 def files_put(
     files: Annotated[list[Path], typer.Argument(help="Files to upload.")],
@@ -174,7 +218,7 @@ def keys_create(
     workspace: Annotated[str, typer.Option(help="Workspace that the key opens.")] = "default",
     name: Annotated[str, typer.Option(help="What the key is for.")] = "",
     scope: Annotated[
-        list[str] | None, typer.Option(help="chat, files:read, files:write, admin [default: all].")
+        list[str] | None, typer.Option(help="chat, files:read, files:write, admin [default: all but admin].")
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Model that the key may use [default: every model].")] = None,
     expires: Annotated[str | None, typer.Option(help="Life of the key, as 30d, 12h or 90m.")] = None,
@@ -194,6 +238,21 @@ def keys_list(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJs
     from longscroll.cli.keys import list_keys  # noqa: PLC0415 - see the module's first lines
 
     list_keys(config, data_dir, as_json=as_json)
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")],
+    overlap: Annotated[
+        str, typer.Option(help="How long the old key goes on working, as 24h, 90m or 0 [default: 24h].")
+    ] = "24h",
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> None:
+    """Create the successor of a key and print it, alone, on standard output; the old one ends after the overlap."""
+    from longscroll.cli.keys import rotate  # noqa: PLC0415 - see the module's first lines
+
+    rotate(key_id, overlap, config, data_dir)
 
 
 @keys_app.command("revoke")

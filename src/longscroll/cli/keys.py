@@ -6,11 +6,11 @@ import asyncio
 import json
 import re
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from longscroll.access.base import SCOPES, Scope
+from longscroll.access.base import DEFAULT_SCOPES
 from longscroll.app import key_room, now
 from longscroll.cli.configured import configured
 from longscroll.cli.table import print_table
@@ -26,35 +26,39 @@ class KeyCommandError(LongscrollError):
 
 def create(config_file: Path | None, data_dir: Path | None, wanted: dict[str, Any]) -> None:
     """Create a key and print it, alone, on standard output."""
-    scopes = tuple(wanted["scopes"] or SCOPES)
-    unknown = [scope for scope in scopes if scope not in SCOPES]
-    if unknown:
-        raise KeyCommandError(f"Unknown scope {unknown[0]!r}; a scope is one of {', '.join(SCOPES)}.")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", wanted["workspace"]):
-        raise KeyCommandError("A workspace is named by up to 64 letters, digits, - and _.")
-    expires_at = _expiry(wanted["expires"])
+    life = _duration(wanted["expires"]) if wanted["expires"] is not None else None
 
     async def work() -> str:
         async with key_room(configured(config_file, data_dir)) as keys:
             plaintext, _ = await keys.create(
                 wanted["workspace"],
                 name=wanted["name"],
-                scopes=cast("tuple[Scope, ...]", scopes),
+                scopes=tuple(wanted["scopes"] or DEFAULT_SCOPES),
                 models=tuple(wanted["models"] or ()),
-                expires_at=expires_at,
+                expires_at=now() + life if life is not None else None,
             )
             return plaintext
 
     sys.stdout.write(asyncio.run(work()) + "\n")
 
 
-def _expiry(life: str | None) -> datetime | None:
-    if life is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d{0,5})([dhm])", life)
-    if match is None:
-        raise KeyCommandError(f"{life!r} is no life of a key; write 30d, 12h or 90m.")
-    return now() + timedelta(**{_UNITS[match[2]]: int(match[1])})
+def rotate(key_id: str, overlap: str, config_file: Path | None, data_dir: Path | None) -> None:
+    """Create the successor of a key and print it, alone, on standard output."""
+    lasting = _duration(overlap)
+
+    async def work() -> str:
+        async with key_room(configured(config_file, data_dir)) as keys:
+            plaintext, _ = await keys.rotate(key_id, overlap=lasting)
+            return plaintext
+
+    sys.stdout.write(asyncio.run(work()) + "\n")
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d{1,6})([dhm])", text) if text != "0" else None
+    if match is None and text != "0":
+        raise KeyCommandError(f"{text!r} is no length of time; write 30d, 12h or 90m.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta(0)
 
 
 def list_keys(config_file: Path | None, data_dir: Path | None, *, as_json: bool) -> None:

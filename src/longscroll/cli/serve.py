@@ -6,12 +6,10 @@ import asyncio
 import gc
 import logging
 import resource
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,25 +18,26 @@ import uvicorn
 
 from longscroll.app import build_application, found_model_servers
 from longscroll.cli.configured import configured
+from longscroll.cli.listening import CalmServer, announce, listen
 from longscroll.cli.stopping import end_soon
-from longscroll.config import Config
+from longscroll.config import TestingOptions
 from longscroll.errors import StartupError
 from longscroll.protocols.asgi import Application
 from longscroll.protocols.connection import GuardedConnection
-from longscroll.telemetry import configure_logging
+from longscroll.telemetry import configure_logging, log_loop_trouble
 
 UVICORN_ECHO = "Application startup failed. Exiting."
 """What uvicorn adds to every refused start; the reason itself is our one line."""
 
 
-UNSENT_BYTES = 128 << 10
-"""Of a reply that its client does not take yet; the kernel would keep megabytes."""
-
 TICK_S = 1.0
 """How often the date that every reply carries is set."""
 
 
-class Server(uvicorn.Server):
+TESTING_IS_ON = "[testing] is on: whoever has a key can make this service fail. Leave it out unless that is wanted."
+
+
+class Server(CalmServer):
     """uvicorn, which says when it answers, and goes on listening while the application drains."""
 
     def __init__(
@@ -56,16 +55,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then print the one line."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(log_loop_trouble)
         try:
             await super().startup(sockets)
         except SystemExit:
             raise self._application.startup_error or StartupError("The service could not start; see above.") from None
         if self.started:
             gc.freeze()  # what is here stays; to look through it again and again would hold the loop for 50 ms
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            host = f"[{host}]" if ":" in host else host
-            sys.stdout.write(f"Longscroll is ready at http://{host}:{port}\n")
-            sys.stdout.flush()
+            announce("Longscroll is ready at", self.servers[0].sockets[0])
             if self._looks_for_models:
                 self._looking = asyncio.create_task(_tell_model_servers())
 
@@ -87,16 +84,6 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn leaves it out; without it, no store is closed
             await self.lifespan.shutdown()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM; they are not raised again at the end: a drained service has ended well."""
-        handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, leave at the second, whichever signals they are."""
@@ -126,7 +113,9 @@ def run(
     configure_logging(level=config.server.log_level)
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() != UVICORN_ECHO)
     _allow_many_connections()
-    listener = _listen(config)
+    if config.testing != TestingOptions():
+        sys.stderr.write(f"{TESTING_IS_ON}\n")
+    listener = listen(config.server.host, config.server.port)
     application = build_application(config)
     settings = uvicorn.Config(
         application,
@@ -149,25 +138,6 @@ def _allow_many_connections() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # some systems say infinity and mean less
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _listen(config: Config) -> socket.socket:
-    """Bind before anything else starts: an address in use is the commonest way to fail."""
-    host, port = config.server.host, config.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it: what a slow client makes the kernel keep
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = error.strerror if isinstance(error, OSError) else "no such port"
-        raise StartupError(
-            f"Cannot listen on {host}:{port}: {reason}. Choose another with --host and --port."
-        ) from error
-    return listener
 
 
 async def _tell_model_servers() -> None:
