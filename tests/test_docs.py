@@ -1,7 +1,9 @@
 """The documentation is true: its examples run, its links lead somewhere, and nothing that a user can set is missing.
 
 A fenced block below `<!-- runs -->` is run as it stands, on a service at the documented address; a block below
-`<!-- prints -->` is what the block before it prints, where `…` stands for anything.
+`<!-- prints -->` is what the block before it prints, where `…` stands for anything. One below `<!-- tests -->` is a
+module that pytest runs where Longscroll is installed; one below `<!-- runs with longscroll -->` is a program that runs
+there.
 """
 
 from __future__ import annotations
@@ -21,17 +23,16 @@ import pytest
 import typer.main
 
 from factories.client_programs import ROOT
+from factories.routes import all_routes
 from factories.running import RunningService
 from longscroll.cli import app
 from longscroll.config import Config
 from longscroll.protocols.dashscope import errors as native_errors
 from longscroll.protocols.openai import errors as compat_errors
-from longscroll.protocols.options import ProtocolOptions
-from longscroll.protocols.routes import Services, build_routes
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
 DOCUMENTED_ADDRESS = "http://127.0.0.1:7300"
-BLOCK = re.compile(r"<!-- (runs|prints) -->\n+```(\w*)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"<!-- (runs|runs with longscroll|tests|prints) -->\n+```(\w*)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -39,6 +40,7 @@ class Example(NamedTuple):
     """A runnable block and what it prints, if the document says so."""
 
     where: str
+    kind: str
     language: str
     program: str
     prints: str | None
@@ -48,9 +50,9 @@ def examples() -> Iterator[Example]:
     for path in DOCUMENTS:
         blocks = BLOCK.findall(path.read_text(encoding="utf-8")) if path.exists() else []
         for (kind, language, program), following in pairwise([*blocks, ("", "", "")]):
-            if kind == "runs":
+            if kind != "prints" and program:
                 prints = following[2] if following[0] == "prints" else None
-                yield Example(f"{path.name}: {program[:40]!r}", language, program, prints)
+                yield Example(f"{path.name}: {program[:40]!r}", kind, language, program, prints)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield running
 
 
-@pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.where)
+def of_kind(*kinds: str) -> pytest.MarkDecorator:
+    chosen = [example for example in examples() if example.kind in kinds]
+    return pytest.mark.parametrize("example", chosen, ids=lambda example: example.where)
+
+
+@of_kind("runs")
 def test_an_example_runs_and_prints_what_is_written(service: RunningService, example: Example) -> None:
     program = example.program.replace(DOCUMENTED_ADDRESS, service.url)
     interpreter = ROOT / ".venv-clients-latest" / "bin" / "python" if example.language == "python" else "bash"
@@ -73,9 +80,29 @@ def test_an_example_runs_and_prints_what_is_written(service: RunningService, exa
         [interpreter, "-"], input=program, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
+    assert_prints(example, done.stdout)
+
+
+@of_kind("tests", "runs with longscroll")
+def test_an_example_for_testing_runs(tmp_path: Path, example: Example) -> None:
+    [clients] = ROOT.glob(".venv-clients-latest/lib/python*/site-packages")
+    path = tmp_path / "test_example.py"
+    path.write_text(example.program, encoding="utf-8")
+    how = (
+        ["-m", "pytest", "-q", "-p", "longscroll.fixtures", "-p", "no:cacheprovider"] if example.kind == "tests" else []
+    )
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(clients), "LANG": "C.UTF-8"}
+    done = subprocess.run(
+        [sys.executable, *how, str(path)], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_prints(example, done.stdout)
+
+
+def assert_prints(example: Example, said: str) -> None:
     if example.prints is not None:
         pattern = re.escape(example.prints.strip()).replace("…", ".*?")
-        assert re.fullmatch(pattern, done.stdout.strip(), re.DOTALL), done.stdout
+        assert re.fullmatch(pattern, said.strip(), re.DOTALL), said
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if path.exists()], ids=lambda path: path.name)
@@ -131,10 +158,7 @@ def test_every_setting_is_documented_with_its_default(section: str, name: str, d
 
 def test_every_route_is_documented() -> None:
     text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
-    nothing: Any = None
-    services = Services(authenticate=nothing, answer=nothing, files=nothing, catalog=nothing)
-    routes = build_routes(services, ProtocolOptions(), is_ready=bool)
-    assert [route.path for route in routes if f"`{route.method} {route.path}`" not in text] == []
+    assert [route.path for route in all_routes() if f"`{route.method} {route.path}`" not in text] == []
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:

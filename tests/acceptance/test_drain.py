@@ -25,7 +25,7 @@ pace_s = 0.3
 
 [[rule]]
 message = "never end"
-fault = { kind = "silence", after = 1 }
+fault = { error = "silence", after = 1 }
 deltas = ["so"]
 """
 COMPAT, NATIVE = "/v1/chat/completions", "/api/v1/services/aigc/text-generation/generation"
@@ -102,7 +102,7 @@ def test_a_service_with_nothing_to_do_ends_at_once(tmp_path: Path) -> None:
 
 def test_a_running_stream_is_finished_while_new_work_is_sent_elsewhere(tmp_path: Path) -> None:
     with running(tmp_path) as service, Asking(service, "count") as asking:
-        asking.receive_until(b'"one"')
+        asking.receive_until(b'"one ')
         tell(service)
         until_draining(service)
         assert exchange(service, "GET", "/healthz").status == 200
@@ -127,7 +127,7 @@ def test_what_comes_on_a_connection_that_was_kept_open_is_refused_and_ends_it(tm
         kept_open.send(request("GET", "/v1/models", key=service.key))
         assert kept_open.receive().status == 200
         with Asking(service, "count") as asking:
-            asking.receive_until(b'"one"')
+            asking.receive_until(b'"one ')
             tell(service)
             until_draining(service)
             kept_open.send(request("GET", "/v1/models", key=service.key))
@@ -156,7 +156,7 @@ def test_a_file_that_comes_during_the_drain_is_left_to_the_next_start_however_lo
         whole = upload_of_text(service)
         connection.send(whole[: len(whole) // 2])
         with Asking(service, "count") as asking:
-            asking.receive_until(b'"one"')
+            asking.receive_until(b'"one ')
             tell(service)
             until_draining(service)
             connection.send(whole[len(whole) // 2 :])

@@ -12,31 +12,25 @@ import pytest
 
 from factories.client_programs import PROGRAMS, exchange, post, run_program
 from factories.model_server import ANSWER, ModelServer
-from factories.running import RunningService
+from longscroll.testing import Fault, Rule, ServiceOptions, running_service
+from longscroll.testing.process import ServiceProcess
+
+pytestmark = pytest.mark.client("curl")
 
 CHAT = "/compatible-mode/v1/chat/completions"
 NATIVE = "/api/v1/services/aigc/text-generation/generation"
 STREAM = ("-H", "X-DashScope-SSE: enable")
-SCRIPT = """
-[[rule]]
-message = "break off"
-deltas = ["One. ", "Two. "]
-fault = { kind = "failed", after = 2 }
-[[rule]]
-message = "think long"
-deltas = ["At last."]
-first_delay_s = 26.5
-[[rule]]
-message = "think a while"
-deltas = ["At last."]
-first_delay_s = 11
-[[rule]]
-deltas = ["One ", "two ", "three."]
-"""
+RULES = (
+    Rule(message="break off", deltas=("One. ", "Two. "), fault=Fault(error="InternalError.Algo", after=2)),
+    Rule(message="think long", deltas=("At last.",), first_delay_s=26.5),
+    Rule(message="think a while", deltas=("At last.",), first_delay_s=11),
+    Rule(deltas=("One ", "two ", "three.")),
+)
 CONFIG = """
 [compat]
 legacy_null_string = true
 parse_wait_s = 0
+inline_limit_tokens = 9000
 [[upstream]]
 name = "here"
 urls = ["{url}"]
@@ -46,10 +40,6 @@ engine = "upstream"
 upstream = "here"
 served_name = "tiny"
 context_window = 8192
-[[model]]
-name = "scripted"
-engine = "scripted"
-script = "{script}"
 [[model]]
 name = "qwen-long"
 """
@@ -62,12 +52,10 @@ def model_server() -> Iterator[ModelServer]:
 
 
 @pytest.fixture(scope="module")
-def bound(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    folder = tmp_path_factory.mktemp("bound")
-    (folder / "script.toml").write_text(SCRIPT)
-    (folder / "longscroll.toml").write_text(CONFIG.format(url=model_server.url, script=folder / "script.toml"))
-    with RunningService(folder / "data", arguments=["--config", str(folder / "longscroll.toml")]) as running:
-        yield running
+def bound(model_server: ModelServer) -> Iterator[ServiceProcess]:
+    options = ServiceOptions(models=("scripted",), config=CONFIG.format(url=model_server.url))
+    with running_service(RULES, options=options) as service:
+        yield service.process
 
 
 def chat(question: str, *, model: str = "scripted", **options: Any) -> dict[str, Any]:
@@ -75,7 +63,9 @@ def chat(question: str, *, model: str = "scripted", **options: Any) -> dict[str,
 
 
 @pytest.mark.item(17, 18)
-def test_the_program_of_the_chatyuan_page_prints_an_answer(bound: RunningService, client_set: str) -> None:
+@pytest.mark.client("dashscope-2023", "dashscope-latest")
+@pytest.mark.shows("chat", "usage")
+def test_the_program_of_the_chatyuan_page_prints_an_answer(bound: ServiceProcess, client_set: str) -> None:
     [said] = run_program(bound, client_set, PROGRAMS / "page_b.py")
     assert (said["text"], said["code"] or "", said["message"] or "") == (ANSWER, "", "")
     assert said["input_tokens"] > 0
@@ -83,7 +73,7 @@ def test_the_program_of_the_chatyuan_page_prints_an_answer(bound: RunningService
 
 
 @pytest.mark.item(16, 20)
-def test_the_curl_form_of_the_chatyuan_page_is_answered(bound: RunningService) -> None:
+def test_the_curl_form_of_the_chatyuan_page_is_answered(bound: ServiceProcess) -> None:
     prompt = "用户：帮我写个请假条，我因为感冒不舒服，需要请假1天，请领导批准\\n小元"
     reply = post(bound, NATIVE, {"model": "chatyuan-large-v2", "input": {"prompt": prompt}, "parameters": {}})
     body = reply.json()
@@ -93,7 +83,7 @@ def test_the_curl_form_of_the_chatyuan_page_is_answered(bound: RunningService) -
 
 @pytest.mark.item(62)
 def test_the_behavior_prompt_reaches_the_model_beside_the_document(
-    bound: RunningService, model_server: ModelServer
+    bound: ServiceProcess, model_server: ModelServer
 ) -> None:
     wish = "Answer like a pirate."
     document = "The ferry to Skarholmen leaves at 07:40."
@@ -107,7 +97,8 @@ def test_the_behavior_prompt_reaches_the_model_beside_the_document(
 
 
 @pytest.mark.item(40)
-def test_a_native_stream_that_breaks_ends_in_an_error_frame(bound: RunningService) -> None:
+@pytest.mark.shows("errors")
+def test_a_native_stream_that_breaks_ends_in_an_error_frame(bound: ServiceProcess) -> None:
     body = {"model": "scripted", "input": {"prompt": "break off"}, "parameters": {"incremental_output": True}}
     *_, last = post(bound, NATIVE, body, *STREAM).frames()
     lines = last.decode().split("\n")
@@ -118,7 +109,8 @@ def test_a_native_stream_that_breaks_ends_in_an_error_frame(bound: RunningServic
 
 
 @pytest.mark.item(56)
-def test_a_compat_stream_that_breaks_ends_in_an_error_line(bound: RunningService) -> None:
+@pytest.mark.shows("errors")
+def test_a_compat_stream_that_breaks_ends_in_an_error_line(bound: ServiceProcess) -> None:
     *_, last = post(bound, CHAT, chat("break off", stream=True)).frames()
     body = json.loads(last.removeprefix(b"data: "))
     assert set(body) >= {"error", "request_id"}
@@ -126,14 +118,14 @@ def test_a_compat_stream_that_breaks_ends_in_an_error_line(bound: RunningService
 
 
 @pytest.mark.item(59)
-def test_running_chunks_say_null_as_a_string_when_asked(bound: RunningService) -> None:
+def test_running_chunks_say_null_as_a_string_when_asked(bound: ServiceProcess) -> None:
     chunks = post(bound, CHAT, chat("hello", stream=True)).events()
     reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
     assert reasons == ["null"] * (len(chunks) - 1) + ["stop"]
 
 
-@pytest.mark.item(70)
-def test_a_file_that_is_being_parsed_is_a_400_when_nobody_waits(bound: RunningService) -> None:
+@pytest.mark.item(70, 108)
+def test_a_file_that_is_being_parsed_is_a_400_when_nobody_waits(bound: ServiceProcess) -> None:
     key = ("-H", f"Authorization: Bearer {bound.key}")
     text = "".join(f"Line {n} says that nothing happened on day {n}.\n" for n in range(150_000)).encode()
     form = ("-F", "purpose=file-extract", "-F", "file=@-;filename=diary.txt")
@@ -146,10 +138,21 @@ def test_a_file_that_is_being_parsed_is_a_400_when_nobody_waits(bound: RunningSe
     assert reply.json()["error"]["code"] == "invalid_parameter_error"
 
 
+@pytest.mark.item(108)
+def test_an_inline_document_over_the_limit_of_later_years_is_refused(bound: ServiceProcess) -> None:
+    body = chat("What is said?", model="qwen-long")
+    body["messages"][:0] = [{"role": "system", "content": text} for text in ("Be brief.", "word " * 9001)]
+    error = post(bound, CHAT, body).json()["error"]
+    assert (error["code"], error["message"]) == (
+        "invalid_parameter_error",
+        "Range of input length should be [1, 9000]",
+    )
+
+
 @pytest.mark.item(46)
 @pytest.mark.parametrize("is_streamed", [True, False])
 def test_a_caller_who_leaves_stops_the_model(
-    bound: RunningService, model_server: ModelServer, is_streamed: bool
+    bound: ServiceProcess, model_server: ModelServer, is_streamed: bool
 ) -> None:
     model_server.left.clear()
     body = json.dumps(chat("never end", model="chatyuan-large-v2", stream=is_streamed))
@@ -165,7 +168,8 @@ def test_a_caller_who_leaves_stops_the_model(
 @pytest.mark.item(45, 55)
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "comment"), [(CHAT, b": keep-alive"), (NATIVE, b":keep-alive")])
-def test_silence_is_filled_with_comments(bound: RunningService, path: str, comment: bytes) -> None:
+@pytest.mark.shows("silence")
+def test_silence_is_filled_with_comments(bound: ServiceProcess, path: str, comment: bytes) -> None:
     body: dict[str, Any] = chat("think long", stream=True)
     if path == NATIVE:
         body = {"model": "scripted", "input": {"prompt": "think long"}}
@@ -176,6 +180,8 @@ def test_silence_is_filled_with_comments(bound: RunningService, path: str, comme
 
 @pytest.mark.item(45, 55)
 @pytest.mark.slow
-def test_unchanged_clients_outlive_the_silence(bound: RunningService, client_set: str) -> None:
+@pytest.mark.client("openai-2023", "openai-latest", "dashscope-2023", "dashscope-latest")
+@pytest.mark.shows("silence")
+def test_unchanged_clients_outlive_the_silence(bound: ServiceProcess, client_set: str) -> None:
     said = run_program(bound, client_set, PROGRAMS / "patient.py", bound.url, bound.key)
     assert said == [{"openai": "At last."}, {"dashscope": "At last."}]

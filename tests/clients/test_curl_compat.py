@@ -12,6 +12,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, curl, exchange, post
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("curl")
+
 CHAT = "/compatible-mode/v1/chat/completions"
 FILES = "/compatible-mode/v1/files"
 
@@ -23,6 +25,7 @@ def about(file_id: str, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.item(29, 49, 52, 53)
+@pytest.mark.shows("chat", "streams", "documents")
 def test_the_stream_is_data_lines_and_done(service: RunningService, handbook_id: str) -> None:
     reply = post(service, CHAT, about(handbook_id, stream=True))
     *frames, done = reply.frames()
@@ -39,6 +42,7 @@ def test_the_stream_is_data_lines_and_done(service: RunningService, handbook_id:
 @pytest.mark.parametrize(
     ("options", "n_empty"), [({}, 0), ({"stream_options": {"include_usage": True}}, 1), ({"stream_options": {}}, 0)]
 )
+@pytest.mark.shows("usage")
 def test_only_include_usage_brings_a_chunk_without_choices(
     service: RunningService, handbook_id: str, options: dict[str, Any], n_empty: int
 ) -> None:
@@ -60,6 +64,7 @@ def test_line_separators_are_escaped_in_the_stream(service: RunningService) -> N
 
 
 @pytest.mark.item(12, 64, 65)
+@pytest.mark.shows("files")
 def test_an_upload_comes_back_as_the_file_object(service: RunningService) -> None:
     path = DOCUMENTS / "年度报告.pdf"
     key = ("-H", f"Authorization: Bearer {service.key}")
@@ -75,6 +80,7 @@ def test_an_upload_comes_back_as_the_file_object(service: RunningService) -> Non
 
 
 @pytest.mark.item(66, 119)
+@pytest.mark.shows("files")
 def test_a_file_is_read_listed_and_deleted(service: RunningService, handbook_id: str) -> None:
     key = ("-H", f"Authorization: Bearer {service.key}")
     url = f"{service.url}{FILES}/{handbook_id}"
@@ -119,6 +125,7 @@ def test_another_workspace_sees_nothing(service: RunningService, handbook_id: st
 
 
 @pytest.mark.item(91)
+@pytest.mark.shows("models")
 def test_models_are_those_that_would_answer(service: RunningService) -> None:
     key = ("-H", f"Authorization: Bearer {service.key}")
     models = exchange(*key, f"{service.url}/compatible-mode/v1/models").json()

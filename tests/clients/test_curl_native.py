@@ -11,6 +11,8 @@ import pytest
 from factories.client_programs import Exchange, exchange, post
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("curl")
+
 PATH = "/api/v1/services/aigc/text-generation/generation"
 STREAM = ("-H", "X-DashScope-SSE: enable")
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
@@ -61,6 +63,7 @@ def test_parameters_may_be_absent(service: RunningService) -> None:
     ],
 )
 @pytest.mark.parametrize("headers", [(), STREAM])
+@pytest.mark.shows("errors")
 def test_a_wrong_request_is_a_native_error(
     service: RunningService, body: object, status: int, code: str, message: str, headers: tuple[str, ...]
 ) -> None:
@@ -84,6 +87,7 @@ def test_either_header_alone_asks_for_a_stream(
 
 
 @pytest.mark.item(30, 31)
+@pytest.mark.shows("streams", "documents")
 def test_frames_are_exact_bytes(service: RunningService, handbook_id: str) -> None:
     frames = post(service, PATH, about(handbook_id), *STREAM).frames()
     for number, frame in enumerate(frames, start=1):
@@ -94,6 +98,7 @@ def test_frames_are_exact_bytes(service: RunningService, handbook_id: str) -> No
 
 
 @pytest.mark.item(32, 33)
+@pytest.mark.shows("usage")
 def test_usage_only_grows_and_ends_exact(service: RunningService, handbook_id: str) -> None:
     whole = post(service, PATH, about(handbook_id)).json()["usage"]
     events = post(service, PATH, about(handbook_id, incremental_output=True), *STREAM).events()
@@ -127,6 +132,7 @@ def test_increments_add_up_and_the_rest_extends(service: RunningService, handboo
         ({}, {"choices"}),
     ],
 )
+@pytest.mark.shows("chat")
 def test_the_result_format_decides_the_output(
     service: RunningService, handbook_id: str, parameters: dict[str, str], keys: set[str]
 ) -> None:
@@ -172,6 +178,7 @@ def test_a_partly_failed_upload_is_a_success(service: RunningService) -> None:
 
 
 @pytest.mark.item(91)
+@pytest.mark.shows("models")
 def test_models_are_listed_by_query_and_by_path(service: RunningService) -> None:
     key = ("-H", f"Authorization: Bearer {service.key}")
     listed = exchange(*key, f"{service.url}/api/v1/models?page_no=1&page_size=10").json()["output"]

@@ -11,6 +11,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, exchange, post
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("curl")
+
 CHAT = "/compatible-mode/v1/chat/completions"
 NATIVE = "/api/v1/services/aigc/text-generation/generation"
 FILES = "/compatible-mode/v1/files"

@@ -9,6 +9,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, PROGRAMS, results, run_program
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("dashscope-2023", "dashscope-latest")
+
 Said = dict[str, Any]
 UNKNOWN_FILE = "Invalid file [id:file-fe-00000000000000000000ffff]."
 
@@ -32,6 +34,7 @@ def content(response: Any) -> str:
 
 @pytest.mark.item(18, 42)
 @pytest.mark.parametrize("step", ["prompt", "default_format", "as_text", "as_message", "history", "unknown_parameters"])
+@pytest.mark.shows("chat", "usage")
 def test_a_success_is_200_without_a_code(said: Said, step: str) -> None:
     response = said[step]
     assert (response["status_code"], response["code"] or "", response["message"] or "") == (200, "", "")
@@ -59,6 +62,7 @@ def test_history_is_accepted(said: Said) -> None:
 
 
 @pytest.mark.item(34)
+@pytest.mark.shows("streams")
 def test_streams_hold_the_same_text_in_both_modes(said: Said) -> None:
     parts = "".join(frame["output"]["text"] for frame in said["incremental_text"])
     messages = [frame["output"]["choices"][0]["message"]["content"] for frame in said["incremental_message"]]
@@ -67,6 +71,7 @@ def test_streams_hold_the_same_text_in_both_modes(said: Said) -> None:
 
 
 @pytest.mark.item(32, 33)
+@pytest.mark.shows("streams", "usage")
 def test_frames_say_null_until_the_end_and_usage_grows(said: Said) -> None:
     frames = said["incremental_text"]
     outputs = [frame["usage"]["output_tokens"] for frame in frames]
@@ -87,6 +92,7 @@ def test_frames_say_null_until_the_end_and_usage_grows(said: Said) -> None:
         ("out_of_range", 400, "InvalidParameter", "Range of top_p should be (0.0, 1.0]"),
     ],
 )
+@pytest.mark.shows("errors")
 def test_an_error_keeps_status_code_and_words(said: Said, step: str, status: int, code: str, words: str) -> None:
     error = said[step]
     assert (error["status_code"], error["code"], error["message"]) == (status, code, words)
@@ -94,6 +100,7 @@ def test_an_error_keeps_status_code_and_words(said: Said, step: str, status: int
 
 
 @pytest.mark.item(65, 84)
+@pytest.mark.shows("files")
 def test_a_native_upload_works_without_a_purpose(files: Said) -> None:
     [file] = files["uploaded"]["output"]["uploaded_files"]
     assert (file["name"], file["file_id"].startswith("file-fe-")) == ("年度报告.pdf", True)
@@ -118,11 +125,14 @@ def test_a_native_file_is_listed_got_and_deleted(files: Said) -> None:
 
 
 @pytest.mark.item(84, 86)
+@pytest.mark.shows("documents")
 def test_a_native_upload_can_be_asked_about(files: Said) -> None:
     assert "24个月" in files["asked"]["output"]["text"]
 
 
 @pytest.mark.item(39)
+@pytest.mark.client("dashscope-latest")
+@pytest.mark.shows("chat", "streams", "errors")
 def test_asynchronous_calls_say_the_same(service: RunningService, handbook_id: str) -> None:
     said = results(run_program(service, "latest", PROGRAMS / "dashscope_async.py", handbook_id))
     assert "".join(said["parts"]) == said["whole"]
@@ -131,6 +141,8 @@ def test_asynchronous_calls_say_the_same(service: RunningService, handbook_id: s
 
 
 @pytest.mark.item(28, 87, 91, 112)
+@pytest.mark.client("dashscope-client")
+@pytest.mark.shows("chat", "streams", "documents", "files", "models", "errors")
 def test_the_new_client_works_on_both_protocols(service: RunningService) -> None:
     said = results(
         run_program(service, "latest", PROGRAMS / "dashscope_client.py", service.url, service.key, DOCUMENTS)

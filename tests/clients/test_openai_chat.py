@@ -9,6 +9,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, PROGRAMS, results, run_program
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("openai-2023", "openai-latest")
+
 Said = dict[str, Any]
 
 
@@ -29,6 +31,7 @@ def cited(completion: Any) -> list[tuple[str, list[int]]]:
 
 
 @pytest.mark.item(57)
+@pytest.mark.shows("chat", "usage")
 def test_a_whole_answer_has_every_field(said: Said) -> None:
     whole = said["whole"]
     choice, usage = whole["choices"][0], whole["usage"]
@@ -39,6 +42,7 @@ def test_a_whole_answer_has_every_field(said: Said) -> None:
 
 
 @pytest.mark.item(48)
+@pytest.mark.shows("documents")
 def test_the_answer_quotes_the_right_page(said: Said) -> None:
     assert "24 months" in text(said["whole"])
     assert cited(said["whole"])[0] == ("handbook.pdf", [3])
@@ -51,6 +55,7 @@ def test_a_chinese_answer_quotes_the_right_page(said: Said) -> None:
 
 
 @pytest.mark.item(50)
+@pytest.mark.shows("streams")
 def test_the_stream_adds_up_to_the_whole(said: Said) -> None:
     parts = [chunk["choices"][0]["delta"]["content"] or "" for chunk in said["streamed"]]
     assert "".join(parts) == text(said["whole"])
@@ -65,6 +70,7 @@ def test_every_chunk_has_a_choice(said: Said) -> None:
 
 
 @pytest.mark.item(51)
+@pytest.mark.shows("usage")
 def test_the_usage_chunk_is_the_last_and_equals_the_whole(said: Said) -> None:
     *running, last = said["streamed_with_usage"]
     counts = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -74,6 +80,7 @@ def test_the_usage_chunk_is_the_last_and_equals_the_whole(said: Said) -> None:
 
 
 @pytest.mark.item(61)
+@pytest.mark.shows("documents")
 def test_two_ids_in_one_message_or_two_are_the_same_documents(said: Said) -> None:
     one, two = said["two_in_one_message"], said["two_in_two_messages"]
     assert text(one) == text(two)
@@ -103,6 +110,7 @@ def test_without_a_document_the_answer_says_what_to_do(said: Said) -> None:
 
 
 @pytest.mark.item(91)
+@pytest.mark.shows("models")
 def test_models_are_listed_and_retrieved(said: Said) -> None:
     assert said["models"][0] == "qwen-long"
     assert (said["model"]["id"], said["model"]["object"], said["model"]["owned_by"]) == (

@@ -9,6 +9,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, PROGRAMS, results, run_program
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("openai-2023", "openai-latest")
+
 Said = dict[str, Any]
 UNKNOWN_FILE = "Invalid file [id:file-fe-00000000000000000000ffff]."
 
@@ -35,6 +37,7 @@ def said(service: RunningService, client_set: str) -> Said:
         ("deleted_file", "BadRequestError", 400, "invalid_parameter_error", "Invalid file [id:file-fe-"),
     ],
 )
+@pytest.mark.shows("errors")
 def test_an_error_is_the_clients_own_class(
     said: Said, step: str, kind: str, status: int, code: str, words: str
 ) -> None:
@@ -55,6 +58,7 @@ def test_the_code_is_read_where_the_version_reads_it(said: Said, client_set: str
     ("name", "words"),
     [("blank.txt", "content blank."), ("broken.pdf", "parsing error."), ("noise.exe", "format is not supported.")],
 )
+@pytest.mark.shows("errors")
 def test_an_unreadable_file_is_named_with_its_reason(said: Said, name: str, words: str) -> None:
     error = said[name]
     assert (error["class"], error["status"]) == ("BadRequestError", 400)

@@ -9,6 +9,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, PROGRAMS, results, run_program
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("openai-2023", "openai-latest")
+
 Said = dict[str, Any]
 
 
@@ -19,6 +21,7 @@ def said(service: RunningService, client_set: str) -> Said:
 
 
 @pytest.mark.item(12, 64, 65)
+@pytest.mark.shows("files")
 def test_an_upload_is_a_file_object(said: Said) -> None:
     file = said["uploaded"]
     created_at = file.pop("created_at")
@@ -38,6 +41,7 @@ def test_an_upload_is_a_file_object(said: Said) -> None:
 
 
 @pytest.mark.item(69)
+@pytest.mark.shows("files")
 def test_waiting_for_the_parse_returns(said: Said) -> None:
     assert (said["parsed"]["status"], said["parsed"]["id"]) == ("processed", said["uploaded"]["id"])
 
@@ -66,6 +70,7 @@ def test_the_list_begins_with_the_newest(said: Said) -> None:
 
 
 @pytest.mark.item(67)
+@pytest.mark.shows("files")
 def test_paging_ends_and_repeats_nothing(said: Said, client_set: str) -> None:
     n_paged, n_distinct, n_listed = said["n_paged_and_listed"]
     is_one_page = client_set == "2023"  # openai 1.0.0 reads one page and stops
@@ -91,6 +96,7 @@ def test_an_unknown_file_is_not_found(said: Said) -> None:
 
 
 @pytest.mark.item(68)
+@pytest.mark.shows("errors")
 def test_another_purpose_is_refused(said: Said) -> None:
     error = said["wrong_purpose"]
     assert (error["class"], error["inner"]["param"]) == ("BadRequestError", "purpose")

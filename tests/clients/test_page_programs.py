@@ -16,6 +16,8 @@ import pytest
 from factories.client_programs import DOCUMENTS, PROGRAMS, ROOT, Lines, exchange, run_program
 from factories.running import RunningService
 
+pytestmark = pytest.mark.client("openai-2023", "openai-latest")
+
 PAGES = ROOT.parent / "shared" / "source"
 HOSTED = "https://dashscope.aliyuncs.com"
 PRINT_AS_JSON = "import builtins, json\nprint = lambda value: builtins.print(json.dumps(repr(value)))\n"
@@ -40,6 +42,7 @@ def answer(choices: Lines) -> str:
 
 @pytest.mark.item(48, 49)
 @pytest.mark.parametrize(("name", "word"), [("年度报告.pdf", "图书馆"), ("handbook.pdf", "Marlow 300")])
+@pytest.mark.shows("streams", "documents")
 def test_the_program_with_a_file_id_streams_a_summary(
     service: RunningService, client_set: str, name: str, word: str
 ) -> None:
@@ -49,6 +52,7 @@ def test_the_program_with_a_file_id_streams_a_summary(
 
 
 @pytest.mark.item(12, 47)
+@pytest.mark.shows("streams", "documents")
 def test_the_program_with_inline_text_streams_an_answer(service: RunningService, client_set: str) -> None:
     program = PROGRAMS / "page_a_inline.py"
     url = f"{service.url}/compatible-mode/v1"
@@ -56,6 +60,8 @@ def test_the_program_with_inline_text_streams_an_answer(service: RunningService,
 
 
 @pytest.mark.item(26)
+@pytest.mark.client("dashscope-2023", "dashscope-latest")
+@pytest.mark.shows("errors")
 def test_chatyuan_without_weights_says_how_to_get_them(service: RunningService, client_set: str) -> None:
     [said] = run_program(service, client_set, PROGRAMS / "page_b.py")
     assert (said["status"], said["code"]) == (503, "ModelUnavailable")
@@ -65,6 +71,7 @@ def test_chatyuan_without_weights_says_how_to_get_them(service: RunningService, 
 
 @pytest.mark.item(47, 48)
 @pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.shows("streams", "documents")
 def test_the_words_of_page_a_run(service: RunningService, client_set: str, number: int, tmp_path: Path) -> None:
     last_line = "        print(chunk.choices[0].dict())\n"
     before, after, _ = page("qwen-long-quick-start.txt").split(last_line)
@@ -77,6 +84,8 @@ def test_the_words_of_page_a_run(service: RunningService, client_set: str, numbe
 
 
 @pytest.mark.item(2)
+@pytest.mark.client("curl")
+@pytest.mark.shows("errors")
 def test_the_words_of_page_b_run_with_curl(service: RunningService) -> None:
     text = page("chatyuan-api.txt")
     body = re.search(r"--data '(\{.*?\n\})'", text, re.DOTALL)

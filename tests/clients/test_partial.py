@@ -36,12 +36,16 @@ def said_by(client: str, held: HeldService, client_set: str) -> dict[str, Any]:
         return results(running.result())
 
 
+@pytest.mark.client("openai-2023", "openai-latest")
+@pytest.mark.shows("silence")
 def test_openai_reads_the_beginning_and_how_far_it_goes(held: HeldService, client_set: str) -> None:
     said = said_by("openai", held, client_set)
     assert said["parsed"] == {"done": 2, "total": 4, "unit": "pages"}
     assert ("Tom Thornbury" in said["partial"], "Tom Thornbury" in said["whole"]) == (False, True)
 
 
+@pytest.mark.client("dashscope-2023", "dashscope-latest")
+@pytest.mark.shows("silence")
 def test_dashscope_reads_the_beginning_and_outlives_the_comments(held: HeldService, client_set: str) -> None:
     said = said_by("dashscope", held, client_set)
     assert ("Tom Thornbury" in said["partial"], "Tom Thornbury" in said["whole"]) == (False, True)

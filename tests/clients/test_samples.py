@@ -111,6 +111,8 @@ def test_a_real_file_is_summed_up_with_quotations_of_the_pages_they_name(service
 
 @pytest.mark.item(48)
 @pytest.mark.parametrize("name", WITH_PROSE)
+@pytest.mark.client("openai-latest")
+@pytest.mark.shows("documents")
 def test_a_question_in_the_words_of_a_page_is_answered_from_that_page(service: RunningService, name: str) -> None:
     [path] = [path for path in PDFS if path.stem == name]
     with closing(Pdf(path)) as pdf:

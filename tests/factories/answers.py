@@ -20,6 +20,7 @@ from longscroll.types import (
     Readable,
     Report,
     SourceReport,
+    ToolCallPiece,
     Usage,
 )
 
@@ -114,6 +115,31 @@ SCRIPTS: Mapping[str, Sequence[Step]] = {
     "late refusal": [0.3, InvalidFile("file-fe-XXX")],
     "no weights": [ModelUnavailable("Run `longscroll models pull chatyuan-large-v2`.")],
     "long": [*pieces(*(f"word{n} " for n in range(2000))), finish(2000)],
+    "calls": [
+        Delta(
+            text="",
+            tool_calls=(ToolCallPiece(id="call_1", name="weather", arguments='{"city": '),),
+            n_input_tokens=5,
+            n_output_tokens=4,
+        ),
+        Delta(text="", tool_calls=(ToolCallPiece(arguments='"Paris"}'),), n_input_tokens=5, n_output_tokens=6),
+        finish(6, reason="tool_calls"),
+    ],
+    "choices": [
+        Delta(text="你", n_input_tokens=5, n_output_tokens=1),
+        Delta(text="早", n_input_tokens=5, n_output_tokens=2, choice=1),
+        Delta(text="好", n_input_tokens=5, n_output_tokens=3),
+        finish(3, other_reasons=("length",)),
+    ],
+    "odds": [
+        Delta(
+            text="2",
+            n_input_tokens=5,
+            n_output_tokens=1,
+            logprobs=(b'{"token":"2","bytes":[50],"logprob":0.0,"top_logprobs":[]}',),
+        ),
+        finish(1),
+    ],
     "flood": [*pieces(*["x" * 65536] * 500), finish(500)],
 }
 

@@ -30,8 +30,8 @@ _CHANGING = re.compile(rb'"(id|request_id)":"[^"]*"|"created":\d+')
 SCRIPT: tuple[dict[str, Any], ...] = (
     {"message": "flood", "deltas": ["flooding" * 8192] * 100, "pace_s": 0.002},
     {"message": "burst", "deltas": ["水 water " * 400] * 2000},
-    {"message": "silence", "deltas": ["one ", "two "], "fault": {"kind": "silence", "after": 2}},
-    {"message": "nothing", "fault": {"kind": "silence"}},
+    {"message": "silence", "deltas": ["one ", "two "], "fault": {"error": "silence", "after": 2}},
+    {"message": "nothing", "fault": {"error": "silence"}},
     {"deltas": [f"word {n}, 第{n}个字 “é”\n" for n in range(N_WORDS)], "pace_s": PACE_S},
 )
 """More than any socket holds, with a pause after each piece or all at once; silence, after two words or at once; and

@@ -45,7 +45,7 @@ BEGUN_S = 0.15
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 _RULES = (
     {"message": "answer", "deltas": ["and on "] * 1000, "pace_s": 0.02},
-    {"fault": {"kind": "silence"}},
+    {"fault": {"error": "silence"}},
 )
 
 

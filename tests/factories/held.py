@@ -8,11 +8,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
+from factories.access import make_administration
+from factories.batches import make_batch_service
 from factories.service import LocalService, local_service
+from factories.storage import NOON
+from factories.vectors import make_vector_service
 from factories.wire import FAST, KEY, Connection, authenticate, serving
 from longscroll.engines.scripted import Rule, Scripted
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.protocols.routes import Services
+from longscroll.services.usage import UsageReports
+from longscroll.tokens import EstimatedCounter
 from longscroll.types import ChatEvent, ChatRequest, File
 
 SLOW_ENGINE = (Rule(deltas=("one ", "two "), pace_s=60),)
@@ -85,7 +91,17 @@ def held_service(options: ProtocolOptions = FAST) -> Iterator[HeldService]:
             held = HeldService(service, engine, asyncio.get_running_loop())
             running.append(held)
             is_entered.set()
-            yield Services(authenticate=authenticate, answer=held.answer, files=service.files, catalog=service.catalog)
+            yield Services(
+                authenticate=authenticate,
+                answer=held.answer,
+                files=service.files,
+                batches=make_batch_service(service.files),
+                catalog=service.catalog,
+                keys=make_administration(),
+                usage=UsageReports(service.usage, clock=lambda: NOON),
+                vectors=make_vector_service(service.catalog),
+                counter=EstimatedCounter(),
+            )
 
     with serving(services, options) as port:
         assert is_entered.wait(5)

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from factories.running import RunningService
+from longscroll.testing.process import ServiceProcess
 
 
 class Reply(Struct, frozen=True):
@@ -36,9 +36,12 @@ class Reply(Struct, frozen=True):
 class Client:
     """Requests with the service's first key, a connection each."""
 
-    def __init__(self, service: RunningService, *, key: str | None = None) -> None:
-        """Speak to ``service``."""
+    def __init__(
+        self, service: ServiceProcess, *, key: str | None = None, address: tuple[str, int] | None = None
+    ) -> None:
+        """Speak to ``service``, through what listens at ``address`` where one is given."""
         self.service = service
+        self.address = address or service.host_and_port
         self.key = service.key if key is None else key
 
     def request(self, method: str, path: str, body: bytes | dict[str, Any] | None = None, **headers: str) -> Reply:
@@ -46,7 +49,7 @@ class Client:
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection(*self.service.host_and_port, timeout=60)
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
         try:
             connection.request(method, path, data, sent)
             response = connection.getresponse()
@@ -54,21 +57,21 @@ class Client:
         finally:
             connection.close()
 
-    def send_file(self, filename: str, data: bytes) -> Reply:
+    def send_file(self, filename: str, data: bytes, *, purpose: str = "file-extract", **headers: str) -> Reply:
         """Upload a document, whatever the reply."""
         boundary = uuid.uuid4().hex
         head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfile-extract\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         )
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         kind = f"multipart/form-data; boundary={boundary}"
-        return self.request("POST", "/compatible-mode/v1/files", body, Content_Type=kind)
+        return self.request("POST", "/compatible-mode/v1/files", body, Content_Type=kind, **headers)
 
-    def upload(self, filename: str, data: bytes) -> str:
+    def upload(self, filename: str, data: bytes, *, purpose: str = "file-extract") -> str:
         """Upload a document and return its id."""
-        reply = self.send_file(filename, data)
+        reply = self.send_file(filename, data, purpose=purpose)
         assert reply.status == 200, reply.body
         file_id: str = reply.json["id"]
         return file_id

@@ -30,8 +30,9 @@ from factories.inspection import (
     settle_open_fates,
 )
 from factories.patience import patience
-from factories.running import COMMAND, Running, RunningService, RunningWorker
+from factories.running import Running, RunningService, RunningWorker
 from factories.workload import Act, Clients, keep_doing
+from longscroll.testing.process import COMMAND
 
 ORPHANS_WITHIN_S = 1.0
 READ_WITHIN_S = 60.0

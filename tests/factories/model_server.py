@@ -1,4 +1,4 @@
-"""A model server of a few lines: speaks the OpenAI chat protocol on a free port, streamed and whole.
+"""A model server of a few lines: speaks the OpenAI protocols of chat, streamed and whole, embeddings and rerank.
 
 It keeps every request it saw, and says always the same; a question with the words `never end` is answered until the
 caller leaves. Not a model, and no part of the product.
@@ -48,6 +48,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.model_server.requests.append(body)
+        if self.path.endswith("/embeddings"):
+            self._reply(_embeddings(body["input"]))
+        elif self.path.endswith("/rerank"):
+            self._reply(_ranking(body["query"], body["documents"]))
+        else:
+            self._chat(body)
+
+    def _chat(self, body: dict[str, Any]) -> None:
         question = body["messages"][-1]["content"]
         if not body.get("stream"):
             self._reply(_completion(ANSWER))
@@ -94,3 +102,14 @@ def _completion(text: str) -> dict[str, Any]:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 9, "total_tokens": 10}
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "tiny", "choices": [choice], "usage": usage}
+
+
+def _embeddings(texts: list[str]) -> dict[str, Any]:
+    vectors = [{"object": "embedding", "index": n, "embedding": [len(text), 0.5]} for n, text in enumerate(texts)]
+    return {"object": "list", "model": "tiny", "data": vectors, "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+
+
+def _ranking(query: str, documents: list[str]) -> dict[str, Any]:
+    shares = [sum(char in query for char in document) / len(document) for document in documents]
+    results = [{"index": n, "relevance_score": share} for n, share in enumerate(shares)]
+    return {"model": "tiny", "results": results, "usage": {"total_tokens": 9}}

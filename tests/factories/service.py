@@ -11,6 +11,8 @@ from typing import Any
 from msgspec import Struct
 
 from factories.storage import NOON
+from longscroll.access.limits import LimitOptions, Limits
+from longscroll.access.metering import Metering
 from longscroll.documents.artifact import ArtifactMeta
 from longscroll.documents.build import build_artifact
 from longscroll.documents.ingest import Ingest, IngestOptions
@@ -28,7 +30,7 @@ from longscroll.services.chat import ChatOptions, ChatService
 from longscroll.services.files import FileOptions, FileService
 from longscroll.services.in_use import FilesInUse
 from longscroll.services.models import Model, ModelCatalog
-from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryPresence
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryPresence, MemoryUsage
 from longscroll.tokens import TokenCounter, load_counter
 from longscroll.types import ChatEvent, ChatRequest, File, Message, Progress, Readable
 
@@ -110,6 +112,7 @@ class LocalService(Struct, frozen=True):
     readers: LocalReaders
     rows: MemoryFiles
     blobs: MemoryBlobs
+    usage: MemoryUsage
 
     async def upload(self, text: str, *, workspace: str = WORKSPACE, filename: str = "notes.txt") -> File:
         """Upload a text."""
@@ -130,10 +133,8 @@ class LocalService(Struct, frozen=True):
     async def ask(self, *turns: tuple[str, str], model: str = "qwen-long", **fields: Any) -> list[ChatEvent]:
         """Chat, and return every event; ``fields`` are further ones of the request."""
         messages = tuple(Message(role=role, content=content) for role, content in turns)  # type: ignore[arg-type]
-        standard: dict[str, Any] = {"wants_report": True}
-        request = ChatRequest(
-            workspace=WORKSPACE, request_id="r", model=model, messages=messages, **(standard | fields)
-        )
+        standard: dict[str, Any] = {"workspace": WORKSPACE, "request_id": "r", "wants_report": True}
+        request = ChatRequest(model=model, messages=messages, **(standard | fields))
         return [event async for event in self.chat.answer(request)]
 
     async def being_parsed(self, text: str, *, beginning: str | None = None) -> File:
@@ -156,6 +157,7 @@ async def local_service(
     rows: MemoryFiles | None = None,
     chat: ChatOptions | None = None,
     unavailable: Sequence[str] = (),
+    limits: Sequence[LimitOptions] = (),
 ) -> AsyncIterator[LocalService]:
     """Start a service; ``engine`` answers to the name ``scripted``, ``qwen-long`` quotes."""
     counter = load_counter()
@@ -172,6 +174,8 @@ async def local_service(
         models = [_model(name, engine) for name, engine in engines.items()]
         models += [_model(name, None) for name in unavailable]
         catalog = ModelCatalog(models, created=0)
+        usage = MemoryUsage()
+        metering = Metering(usage, Limits(limits, clock=lambda: 0.0), clock=lambda: NOON)
         service = ChatService(
             catalog=catalog,
             files=rows,
@@ -181,10 +185,12 @@ async def local_service(
             counter=counter,
             options=chat or ChatOptions(),
             in_use=in_use,
+            metering=metering,
         )
         async with ingest:
-            yield LocalService(file_service, service, catalog, ingest, parsers, readers, rows, blobs)
+            yield LocalService(file_service, service, catalog, ingest, parsers, readers, rows, blobs, usage)
         file_service.close()
+        await metering.close()
 
 
 def _model(name: str, engine: Engine | None) -> Model:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from longscroll.storage.base import BlobStore, Key
+from longscroll.storage.base import BlobStore, Key, UsageRecord
 from longscroll.types import File
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -44,6 +44,23 @@ def make_key(**fields: Any) -> Key:
         "created_at": NOON,
     }
     return Key(**(standard | fields))
+
+
+def make_usage(**fields: Any) -> UsageRecord:
+    """Return the row of a request that no other call returns."""
+    standard: dict[str, Any] = {
+        "request_id": f"request-{next(_numbers)}",
+        "workspace": WORKSPACE,
+        "key_id": "key-1",
+        "model": "qwen-long",
+        "model_served": "extractive",
+        "operation": "chat",
+        "surface": "openai",
+        "n_input": 100,
+        "n_output": 10,
+        "at": NOON,
+    }
+    return UsageRecord(**(standard | fields))
 
 
 async def put_blob(blobs: BlobStore, name: str, content: bytes) -> Path:

@@ -14,8 +14,11 @@ from typing import Self, cast
 import uvicorn
 from msgspec import Struct
 
+from factories.access import make_administration
 from factories.answers import ScriptedAnswers
-from longscroll.access.base import SCOPES, Principal
+from factories.batches import make_batch_service
+from factories.vectors import Ruler, make_vector_service, vector_models
+from longscroll.access.base import DEFAULT_WORKSPACE, SCOPES, Principal
 from longscroll.documents.ingest import Ingest
 from longscroll.engines.base import Engine
 from longscroll.errors import Unauthenticated
@@ -26,14 +29,17 @@ from longscroll.protocols.routes import Services
 from longscroll.services.files import FileOptions, FileService
 from longscroll.services.in_use import FilesInUse
 from longscroll.services.models import Model, ModelCatalog
+from longscroll.services.usage import UsageReports
 from longscroll.storage.base import Outcome
-from longscroll.storage.memory import MemoryBlobs, MemoryFiles
+from longscroll.storage.memory import MemoryBlobs, MemoryFiles, MemoryUsage
+from longscroll.tokens import load_counter
 from longscroll.types import FileStatus, Progress, Readable
 
 KEY = "sk-test"
 READER_KEY = "sk-reader"
 NARROW_KEY = "sk-narrow"
 FOREIGN_KEY = "sk-foreign"
+OPERATOR_KEY = "sk-operator"
 REQUEST_ID = "5b0a4c1e-6d1f-4f0e-9a55-2f9a2f1f9c10"
 NOON = datetime.fromtimestamp(1764500000, UTC)
 
@@ -43,6 +49,7 @@ PRINCIPALS = {
     NARROW_KEY: Principal(
         workspace="acme", key_id="key-3", scopes=frozenset({"chat"}), models=frozenset({"other-model"})
     ),
+    OPERATOR_KEY: Principal(workspace=DEFAULT_WORKSPACE, key_id="key-5", scopes=frozenset({"admin"})),
     FOREIGN_KEY: Principal(workspace="other", key_id="key-4", scopes=frozenset(SCOPES)),
 }
 
@@ -82,15 +89,15 @@ class WireFiles(FileService):
 
 
 async def authenticate(authorization: str | None) -> Principal:
-    """Know the four keys of the tests."""
+    """Know the keys of the tests."""
     scheme, _, key = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or key.strip() not in PRINCIPALS:
         raise Unauthenticated("Invalid API-key provided.")
     return PRINCIPALS[key.strip()]
 
 
-def make_catalog() -> ModelCatalog:
-    """Return the models of the tests: three that answer and one without weights."""
+def make_catalog(*others: Model) -> ModelCatalog:
+    """Return the models of the tests: three that answer, one without weights, and ``others``."""
     engine = cast("Engine", object())
     models = [
         Model(name=name, aliases=aliases, engine=engine, served_name=name, citations="annotations")
@@ -99,7 +106,7 @@ def make_catalog() -> ModelCatalog:
     chatyuan = Model(
         name="chatyuan-large-v2", aliases=(), engine=None, served_name="chatyuan-large-v2", citations="off"
     )
-    return ModelCatalog([*models, chatyuan], created=1700000000)
+    return ModelCatalog([*models, chatyuan, *others], created=1700000000)
 
 
 class Reply(Struct, frozen=True):
@@ -180,9 +187,21 @@ class Connection:
 class WireService:
     """The running server, what it was asked, and connections to it."""
 
-    def __init__(self, port: int, answers: ScriptedAnswers, files: WireFiles, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        port: int,
+        answers: ScriptedAnswers,
+        files: WireFiles,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        ruler: Ruler,
+        usage: MemoryUsage,
+    ) -> None:
+        """Know the server at ``port``; ``ruler`` stands behind its models that measure, ``usage`` is what they used."""
         self.port = port
         self.answers = answers
+        self.ruler = ruler
+        self.usage = usage
         self._files = files
         self._loop = loop
 
@@ -239,16 +258,28 @@ def wire_service(options: ProtocolOptions = FAST, file_options: FileOptions | No
         now=lambda: NOON,
         in_use=FilesInUse(),
     )
+    ruler, usage, counter = Ruler(), MemoryUsage(), load_counter()
+    catalog = make_catalog(*vector_models(ruler))
     loops: list[asyncio.AbstractEventLoop] = []
 
     @asynccontextmanager
     async def services() -> AsyncIterator[Services]:
         loops.append(asyncio.get_running_loop())
-        yield Services(authenticate=authenticate, answer=answers.answer, files=files, catalog=make_catalog())
+        yield Services(
+            authenticate=authenticate,
+            answer=answers.answer,
+            files=files,
+            batches=make_batch_service(files),
+            catalog=catalog,
+            keys=make_administration(NOON),
+            usage=UsageReports(usage, clock=lambda: NOON),
+            vectors=make_vector_service(catalog, usage=usage, counter=counter),
+            counter=counter,
+        )
 
     try:
         with serving(services, options) as port:
-            yield WireService(port, answers, files, loops[0])
+            yield WireService(port, answers, files, loops[0], ruler=ruler, usage=usage)
     finally:
         files.close()
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from longscroll.errors import StorageFull
 from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome
 from longscroll.storage.memory import MemoryFiles
-from longscroll.types import File, Progress
+from longscroll.types import File, HeldFiles, Progress
 from simulation.world import Key, Life, Operation, World, at_once
 
 T = TypeVar("T")
@@ -120,6 +120,9 @@ class FilesView(View):
 
     async def totals(self, workspace: str) -> tuple[int, int]:
         return await self._ask("totals", lambda rows: rows.totals(workspace))
+
+    async def census(self, workspace: str | None) -> list[HeldFiles]:
+        return await self._ask("census", lambda rows: rows.census(workspace))
 
     async def workspaces(self) -> list[str]:
         return await self._ask("workspaces", lambda rows: rows.workspaces())

@@ -86,3 +86,16 @@ def test_the_first_key_comes_from_the_environment_only(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path / "absent.toml", environment={})
+
+
+@pytest.mark.item(128)
+def test_origins_are_those_that_browsers_send(tmp_path: Path) -> None:
+    origins = ["https://app.example", "http://localhost:5173", "*"]
+    config = load(tmp_path, f"[server]\ncors_origins = {origins}")
+    assert config.server.cors_origins == tuple(origins)
+
+
+@pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "https://app.example/page", "null", ""])
+def test_what_is_no_origin_is_refused(tmp_path: Path, origin: str) -> None:
+    with pytest.raises(ConfigError, match="cors_origins: expected"):
+        load(tmp_path, f'[server]\ncors_origins = ["{origin}"]')

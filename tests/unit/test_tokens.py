@@ -40,12 +40,44 @@ def test_special_tokens_in_a_text_are_counted_as_text(counter: TokenCounter) -> 
     assert counter.count("<|im_start|>") > 1
 
 
+@pytest.mark.item(88)
+def test_special_tokens_are_honored_where_that_is_asked_for(counter: TokenCounter) -> None:
+    ids = counter.encode_special("a<|im_start|>b<|extra_204|>")
+    assert ids == [*counter.encode("a"), 151644, *counter.encode("b"), 151850]
+    assert counter.decode_tokens(ids) == ["a", "<|im_start|>", "b", "<|extra_204|>"]
+
+
+@pytest.mark.parametrize("text", ["<|extra_205|>!", "x<|extra_00|>!", "<|im_middle|>\n", "<|im_start|", "< |im_end|>"])
+def test_what_only_looks_like_a_special_token_is_text(counter: TokenCounter, text: str) -> None:
+    assert counter.encode_special(text) == counter.encode(text)
+
+
 def test_text_is_composed_before_it_is_counted(counter: TokenCounter) -> None:
     assert counter.encode("cafe\u0301") == counter.encode("café")
 
 
 def test_tokens_are_decoded_one_by_one(counter: TokenCounter) -> None:
     assert counter.decode_tokens(counter.encode("代码改变世界")) == ["代码", "改变", "世界"]
+
+
+def test_token_ids_are_decoded_together(counter: TokenCounter) -> None:
+    assert counter.decode(counter.encode("𓀀 café")) == "𓀀 café"
+
+
+@pytest.mark.parametrize("ids", [[-1], [151_643], [1 << 40]])
+def test_an_id_beyond_the_vocabulary_has_no_text(counter: TokenCounter, ids: list[int]) -> None:
+    with pytest.raises(ValueError, match="expected ids from 0 to"):
+        counter.decode(ids)
+
+
+def test_part_of_a_character_has_no_text(counter: TokenCounter) -> None:
+    with pytest.raises(UnicodeDecodeError):
+        counter.decode(counter.encode("𓀀")[:1])
+
+
+def test_a_conversation_that_is_open_ends_five_tokens_earlier(counter: TokenCounter) -> None:
+    said = [("user", 3), ("assistant", 4)]
+    assert count_chat(counter, said, is_open=True) == count_chat(counter, said) - 5
 
 
 def test_part_of_a_character_is_decoded_as_a_replacement(counter: TokenCounter) -> None:

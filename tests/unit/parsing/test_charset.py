@@ -40,6 +40,7 @@ RUSSIAN = "Свиток читает модели очень длинные до
         (RUSSIAN.encode("cp1251") * 3, Encoding("cp1251")),
     ],
 )
+@pytest.mark.item(104)
 def test_the_encoding_is_found(opened: Opened, content: bytes, encoding: Encoding) -> None:
     assert find_encoding(opened(content)) == encoding
 

@@ -75,6 +75,7 @@ def test_an_outline_becomes_headings_at_the_lines_they_name() -> None:
         ("encoding/utf16le_bom.txt", "text/zh_debian-reference.txt"),
     ],
 )
+@pytest.mark.item(104)
 def test_an_old_encoding_reads_as_its_twin(name: str, twin: str) -> None:
     text = text_of(name)
     assert len(text) >= 20_000
