@@ -7,9 +7,13 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import settings
 
 from factories import compatibility, conformance
 from factories.marks import marked_tests
+
+settings.register_profile("shared", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("shared")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

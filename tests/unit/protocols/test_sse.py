@@ -14,6 +14,7 @@ from longscroll.protocols.sse import EventWriter
 from longscroll.types import ChatEvent, Delta, Progress
 
 OPTIONS = ProtocolOptions(first_heartbeat_s=0.05, heartbeat_s=0.03)
+CALM = ProtocolOptions(first_heartbeat_s=0.5, heartbeat_s=0.4)  # longer than a busy machine forgets a task for
 
 
 class Client:
@@ -56,18 +57,20 @@ class Source:
             self.is_closed = True
 
 
-def writer(source: Source, client: Client) -> EventWriter:
-    return writer_of(source.events(), client)
+def writer(source: Source, client: Client, options: ProtocolOptions = OPTIONS) -> EventWriter:
+    return writer_of(source.events(), client, options)
 
 
-def writer_of(events: AsyncGenerator[ChatEvent, None], client: Client) -> EventWriter:
+def writer_of(
+    events: AsyncGenerator[ChatEvent, None], client: Client, options: ProtocolOptions = OPTIONS
+) -> EventWriter:
     stream = EventStream(
         events=events,
         render=lambda event: event.text.encode() if isinstance(event, Delta) else b"",
         fail=lambda error: f"[{error}]".encode(),
         heartbeat=lambda: b":",
     )
-    return EventWriter(stream, client.send, headers=lambda: ((b"x", b"y"),), options=OPTIONS)
+    return EventWriter(stream, client.send, headers=lambda: ((b"x", b"y"),), options=options)
 
 
 def texts(*names: str) -> list[Step]:
@@ -125,7 +128,7 @@ async def test_silence_is_filled_and_the_status_waits_for_it() -> None:
 @pytest.mark.item(45)
 async def test_a_stream_that_speaks_needs_no_comments() -> None:
     client = Client()
-    await writer(Source([step for n in range(10) for step in (0.012, *texts(str(n)))]), client).write()
+    await writer(Source([step for n in range(10) for step in (0.06, *texts(str(n)))]), client, CALM).write()
     assert b"".join(client.bodies) == b"0123456789"
 
 
@@ -204,7 +207,7 @@ async def impatient() -> AsyncGenerator[ChatEvent, None]:
 
 async def test_a_timeout_of_the_source_is_its_own_affair() -> None:
     client = Client()
-    await writer_of(impatient(), client).write()
+    await writer_of(impatient(), client, CALM).write()
     assert client.bodies == [b"a", b"b", b""]
 
 
