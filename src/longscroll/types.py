@@ -138,7 +138,8 @@ class AnswerForm(Struct, frozen=True, kw_only=True):
     enable_thinking: bool | None = None
 
 
-CitationMode = Literal["marks", "annotations", "off"]
+CitationMode = Literal["marks", "annotations", "urls", "off"]
+"""``urls``: annotations of the one kind that strictly typed clients know, with all that ours say beside it."""
 
 
 SurfaceName = Literal["openai", "dashscope"]
@@ -185,6 +186,7 @@ class Annotation(Struct, frozen=True, kw_only=True):
     start_index: int
     end_index: int
     citation: Citation
+    is_url: bool = False  # to be told as a link
 
 
 class Usage(Struct, frozen=True, kw_only=True):

@@ -28,6 +28,14 @@ def test_a_question_about_a_document_is_answered(said: Said) -> None:
     assert said["english"]["finish"] == "stop"
 
 
+@pytest.mark.item(120)
+@pytest.mark.shows("documents")
+def test_citations_asked_for_as_links_are_read(said: Said, document_ids: tuple[str, str]) -> None:
+    [(title, url), *_] = said["cited"]
+    assert title.endswith(".pdf")
+    assert url.startswith(f"fileid://{document_ids[0]}#page=")
+
+
 @pytest.mark.shows("streams", "usage")
 def test_a_stream_adds_up_to_the_whole(said: Said) -> None:
     assert said["english_streamed"] == said["english_streamed_async"] == said["english"]["text"]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from longscroll.services.references import SCHEME
 from longscroll.types import Annotation, CitationMode, Progress, Report
 
 
@@ -36,13 +37,23 @@ class FileCitation(Struct, frozen=True, kw_only=True):
     quote: str
 
 
+class UrlCitation(Struct, frozen=True, kw_only=True):
+    """The same as a link, as OpenAI's chat surface has it: clients with strict types read no other kind."""
+
+    start_index: int
+    end_index: int
+    title: str
+    url: str
+
+
 class WireAnnotation(Struct, frozen=True, kw_only=True):
     """One visible mark of an answer; indexes are code points of ``content``, half-open."""
 
-    type: Literal["file_citation"] = "file_citation"
+    type: Literal["file_citation", "url_citation"]
     start_index: int
     end_index: int
     file_citation: FileCitation
+    url_citation: UrlCitation | UnsetType = UNSET
 
 
 class WireParsed(Struct, frozen=True, kw_only=True):
@@ -168,6 +179,7 @@ def _render_parsed(parsed: Progress | None) -> WireParsed | UnsetType:
 def _render_annotation(annotation: Annotation) -> WireAnnotation:
     citation = annotation.citation
     return WireAnnotation(
+        type="url_citation" if annotation.is_url else "file_citation",
         start_index=annotation.start_index,
         end_index=annotation.end_index,
         file_citation=FileCitation(
@@ -181,4 +193,16 @@ def _render_annotation(annotation: Annotation) -> WireAnnotation:
             span=citation.span,
             quote=citation.quote,
         ),
+        url_citation=_as_url(annotation) if annotation.is_url else UNSET,
+    )
+
+
+def _as_url(annotation: Annotation) -> UrlCitation:
+    citation = annotation.citation
+    page = f"#page={citation.pages[0]}" if citation.pages else ""
+    return UrlCitation(
+        start_index=annotation.start_index,
+        end_index=annotation.end_index,
+        title=citation.filename or f"document {citation.document + 1}",
+        url=f"{SCHEME}{citation.file_id}{page}" if citation.file_id else "about:blank",
     )

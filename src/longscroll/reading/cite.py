@@ -137,9 +137,10 @@ class Citer:
         start = self._n_written
         self._out.append(shown)
         self._n_written += len(shown)
-        if self._mode == "annotations":
-            citation = citation_of(passage, span, number)
-            self._annotations.append(Annotation(start_index=start, end_index=self._n_written, citation=citation))
+        if self._mode != "marks":
+            citation, is_url = citation_of(passage, span, number), self._mode == "urls"
+            annotation = Annotation(start_index=start, end_index=self._n_written, citation=citation, is_url=is_url)
+            self._annotations.append(annotation)
 
     def _write(self, text: str) -> None:
         if not text:

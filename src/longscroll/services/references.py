@@ -24,7 +24,7 @@ LONE_SYSTEM_DOCUMENT_TOKENS = 2000
 
 NO_USER = "The input messages do not contain elements with the role of user."
 
-_SCHEME = "fileid://"
+SCHEME = "fileid://"
 _SEPARATORS = re.compile(r"[,;，；\s]+")
 _REFERENCE = re.compile(r"fileid://([^\s,;，；。、)）\]】\"'<>]+)")
 _BARE_ID = re.compile(r"file-[A-Za-z0-9_-]{1,80}")
@@ -116,12 +116,12 @@ def _split_references(message: Message) -> tuple[list[str], str]:
     names a file; assistant and tool turns name none.
     """
     text = message.content
-    if message.role in ("assistant", "tool") or _SCHEME not in text:
+    if message.role in ("assistant", "tool") or SCHEME not in text:
         return list(message.file_ids), text
-    is_list = len(text) <= MAX_LIST_CHARS and text.lstrip().startswith(_SCHEME)
+    is_list = len(text) <= MAX_LIST_CHARS and text.lstrip().startswith(SCHEME)
     parts = [part for part in _SEPARATORS.split(text.strip()) if part] if is_list else []
-    if parts and all(part.startswith(_SCHEME) or _BARE_ID.fullmatch(part) for part in parts):
-        return [*message.file_ids, *(part.removeprefix(_SCHEME) for part in parts)], ""
+    if parts and all(part.startswith(SCHEME) or _BARE_ID.fullmatch(part) for part in parts):
+        return [*message.file_ids, *(part.removeprefix(SCHEME) for part in parts)], ""
     return [*message.file_ids, *_REFERENCE.findall(text)], _REFERENCE.sub("", text).strip()
 
 

@@ -36,6 +36,12 @@ def described(answer):
     return {"text": choice.message.content, "finish": choice.finish_reason, "usage": usage}
 
 
+def cited(answer):
+    """Return title and address of every link of an answer."""
+    links = [annotation["url_citation"] for annotation in answer.choices[0].message.annotations]
+    return [[link["title"], link["url"]] for link in links]
+
+
 def failure(**options):
     """Return class and status of the error that a call ends in."""
     try:
@@ -50,10 +56,12 @@ async def streamed(messages):
     return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 
 
-MARKS = {"extra_body": {"longscroll": {"citations": "marks"}}}  # it knows no annotation but its own kind
+URLS = {"extra_body": {"longscroll": {"citations": "urls"}}}  # it knows no other kind of annotation
 machines = {"role": "user", "content": "自助借还机的保修期是多久？"}
-say("english", described(litellm.completion("dashscope/qwen-long", messages=about(handbook), **MARKS)))
-say("chinese", described(litellm.completion("dashscope/qwen-long", messages=about(report, machines), **MARKS)))
+english = litellm.completion("dashscope/qwen-long", messages=about(handbook), **URLS)
+say("english", described(english))
+say("cited", cited(english))
+say("chinese", described(litellm.completion("dashscope/qwen-long", messages=about(report, machines), **URLS)))
 options = {"stream": True, "stream_options": {"include_usage": True}}
 chunks = list(litellm.completion("dashscope/qwen-long", messages=about(handbook), **options))
 say("english_streamed", "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))

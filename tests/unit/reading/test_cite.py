@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from factories.evidences import evidence
 from longscroll.engines.base import Mark, Passage, Place, Text
@@ -31,6 +32,13 @@ def test_a_mark_becomes_a_citation_of_the_sentence_that_supports_the_claim() -> 
     assert (annotations[0].start_index, annotations[0].end_index) == (23, 26)
     assert quotes(annotations) == ["He died in New York on 7 January 1943."]
     assert annotations[0].citation.span == (124, 162)
+
+
+def test_citations_that_are_told_as_links_are_the_same_citations() -> None:
+    text, annotations = answer("Tesla died in New York [1].")
+    text_with_links, links = answer("Tesla died in New York [1].", mode="urls")
+    assert (text_with_links, [replace(link, is_url=False) for link in links]) == (text, annotations)
+    assert all(link.is_url for link in links)
 
 
 def test_a_verbatim_quote_wins_over_the_sentence_around_it() -> None:
