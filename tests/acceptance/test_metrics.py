@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,7 +19,8 @@ Samples = list[tuple[str, dict[str, str], float]]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with RunningService(tmp_path_factory.mktemp("metrics") / "data") as running:
+    folder = tmp_path_factory.mktemp("metrics")
+    with RunningService(folder / "data", environment={"LONGSCROLL_SERVER__WORKERS": "1"}) as running:
         yield running
 
 
@@ -76,6 +78,29 @@ def test_a_workspace_sees_its_own_series_and_an_operator_all(service: RunningSer
 def test_a_key_without_the_right_gets_no_numbers(service: RunningService) -> None:
     reply = make_client(service, "acme", "chat", "files:read").request("GET", "/metrics")
     assert (reply.status, reply.json["error"]["code"]) == (403, "access_denied")
+
+
+@pytest.mark.slow
+def test_processes_that_were_started_again_are_counted(service: RunningService) -> None:
+    client = Client(service)
+    for child in psutil.Process(service.process.pid).children(recursive=True):
+        child.kill()
+    client.parsed(client.upload("notes.txt", b"The lamp burned for three hours."))
+    assert client.ask("How long did the lamp burn?", client.upload("more.txt", b"The lamp burned all night."))
+    name = "longscroll_process_restarts_total"
+    assert {labels["process"]: value for found, labels, value in samples(client) if found == name} == {
+        "reader": 1,
+        "parser": 1,
+    }
+
+
+@pytest.mark.slow
+def test_files_are_told_by_workspace_and_state(service: RunningService) -> None:
+    client = make_client(service, "files", "files:read", "files:write", "admin")
+    data = b"The lamp burned for three hours."
+    client.parsed(client.upload("notes.txt", data))
+    seen = {(name, labels["status"]): value for name, labels, value in samples(client)}
+    assert seen == {("longscroll_files", "processed"): 1, ("longscroll_files_bytes", "processed"): len(data)}
 
 
 @pytest.mark.slow
