@@ -1,6 +1,6 @@
 """The `openai` command line, which the openai package shipped until it had none: conversations, files, models, errors.
 
-It joins the base URL and the path by itself, so the base URL must end in a slash.
+It puts nothing between the base URL and the path.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from factories.client_programs import DOCUMENTS, ROOT, client_environment
 from factories.running import RunningService
 
-pytestmark = pytest.mark.client("openai-command")
+pytestmark = [pytest.mark.item(7), pytest.mark.client("openai-command")]
 
 COMMAND = ROOT / ".venv-clients-2023" / "bin" / "openai"
 WARRANTY = "How long is the warranty of the pump?"
@@ -24,7 +24,7 @@ def openai(service: RunningService, *arguments: str, key: str | None = None) -> 
     """Run `openai api …` and return what it said."""
     if not COMMAND.exists():
         pytest.skip(f"{COMMAND.parents[1].name} is missing: `make test` makes it")
-    base_url = f"{service.url}/compatible-mode/v1/"
+    base_url = f"{service.url}/compatible-mode/v1"
     command = [str(COMMAND), "--api-key", key or service.key, "--api-base", base_url, "api", *arguments]
     environment = client_environment(service)
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
