@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from factories.mutations import mutated_body, mutated_form
+from factories.mutations import mutated_body, mutated_form, with_every_value
 from factories.routes import all_routes
 from factories.running import RunningService
 from longscroll.protocols.exchange import Form
@@ -140,6 +140,16 @@ def send_round(service: RunningService, rng: random.Random, n_bodies: int) -> Co
         assert status < 500 or status == 503, (status, path, body[:2000])
     connection.close()
     return statuses
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", [path for path, seed in targets() if seed is not FORMS and not path.startswith("/v1")])
+def test_no_field_has_a_value_that_brings_a_500(service: RunningService, path: str) -> None:
+    connection = http.client.HTTPConnection(*service.host_and_port, timeout=60)
+    for body in with_every_value(dict(targets())[path]):
+        status = send(connection, path, body, "application/json", service.key)
+        assert status < 500 or status == 503, (status, body[:2000])
+    connection.close()
 
 
 def family(service: RunningService) -> dict[int, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 BOUNDARY = "mutated"
@@ -54,6 +54,29 @@ def mutated_body(rng: random.Random, seed: Any) -> bytes:
         value = _mutated(rng, value)
     body = json.dumps(value, ensure_ascii=rng.random() < 0.5, allow_nan=True).encode("utf-8", "surrogatepass")
     return _spoiled(rng, body) if rng.random() < 0.3 else body
+
+
+def with_every_value(seed: Any) -> Iterator[bytes]:
+    """Yield the JSON of a seed with each of its places in turn replaced by each of ``VALUES``."""
+    for place in _places(seed):
+        for value in VALUES:
+            yield json.dumps(_replaced(seed, place, value), ensure_ascii=True).encode()
+
+
+def _places(value: Any) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (key,)
+        for place in _places(item):
+            yield key, *place
+
+
+def _replaced(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    if not place:
+        return new
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[place[0]] = _replaced(value[place[0]], place[1:], new)
+    return changed
 
 
 def mutated_form(rng: random.Random, parts: dict[str, tuple[str | None, bytes]]) -> tuple[bytes, str]:

@@ -51,6 +51,7 @@ PRESENCE = "Presence_penalty should be in [-2.0, 2.0]"
 FREQUENCY = "Frequency_penalty should be in [-2.0, 2.0]"
 OUTPUT = "Range of max_tokens should be [1, 32768]"
 PAGE = "Range of page should be [0, 9223372036854775807]"
+SEED = "Range of seed should be [-9223372036854775808, 9223372036854775807]"
 N = "Range of n should be [1, 4]"
 TOP_LOGPROBS = "Range of top_logprobs should be [0, 5]"
 
@@ -83,7 +84,8 @@ REFUSED = [
     ("stop", [["a"]], BAD_STOP),
     ("stop", [[1], 1], BAD_STOP),
     ("stop", [True], BAD_STOP),
-    ("seed", "x", GENERIC),
+    ("seed", "x", SEED),
+    ("seed", 2**64, SEED),
     ("logit_bias", [], GENERIC),
 ]
 OF_CHATS = [

@@ -94,6 +94,7 @@ RULES = (
     Rule("presence_penalty", lambda value: -2 <= value <= 2, "Presence_penalty should be in [-2.0, 2.0]"),
     Rule("frequency_penalty", lambda value: -2 <= value <= 2, "Frequency_penalty should be in [-2.0, 2.0]"),
     Rule("page", lambda value: 0 <= value < 2**63, "Range of page should be [0, 9223372036854775807]"),
+    Rule("seed", lambda value: -(2**63) <= value < 2**63, f"Range of seed should be [{-(2**63)}, {2**63 - 1}]"),
     Rule("n", lambda value: 1 <= value <= 4, "Range of n should be [1, 4]"),
     Rule("top_logprobs", lambda value: 0 <= value <= 5, "Range of top_logprobs should be [0, 5]"),
 )

@@ -65,6 +65,7 @@ def test_the_ends_of_a_range_belong_to_it(fields: dict[str, Any]) -> None:
         ({"max_length": 0}, "Range of max_tokens should be [1, 32768]", "max_tokens"),
         ({"max_completion_tokens": 32769}, "Range of max_tokens should be [1, 32768]", "max_tokens"),
         ({"page": 2**63}, "Range of page should be [0, 9223372036854775807]", "page"),
+        ({"seed": 2**63}, "Range of seed should be [-9223372036854775808, 9223372036854775807]", "seed"),
         ({"n": 0}, "Range of n should be [1, 4]", "n"),
         ({"n": 5}, "Range of n should be [1, 4]", "n"),
         ({"n": 2, "tools": [{}]}, NO_CHOICES, "n"),
