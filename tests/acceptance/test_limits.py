@@ -25,6 +25,7 @@ engine = "scripted"
 script = "{script}"
 [[model]]
 name = "short"
+aliases = ["short-latest"]
 engine = "scripted"
 script = "{script}"
 [[model]]
@@ -104,15 +105,24 @@ def test_keys_surfaces_and_aliases_of_a_workspace_share_a_limit_of_requests(serv
 
 
 @pytest.mark.item(78, 80, 81)
-def test_both_surfaces_share_a_limit_of_tokens(service: RunningService) -> None:
+def test_both_surfaces_and_aliases_share_a_limit_of_tokens(service: RunningService) -> None:
     client = Client(service)
     served = ask(client, "short", "go", surface="native", is_streamed=False, max_tokens=500)
     assert served.status == 200
-    for surface in SURFACES:
-        refused = ask(client, "short", "go", surface=surface, is_streamed=True, max_tokens=591)
+    for surface, alias in zip(SURFACES, ("short-latest", "short"), strict=True):
+        refused = ask(client, alias, "go", surface=surface, is_streamed=True, max_tokens=591)
         assert (refused.status, refusal(refused)) == (429, TPM[surface])
         assert int(refused.headers["retry-after"]) >= 1
     assert len(recorded(service.data_dir)) == 1
+
+
+def test_what_is_refused_takes_nothing_of_a_limit_of_requests(service: RunningService) -> None:
+    client = Client(service)
+    refused = [
+        ask(client, "few", "go", surface=surface, is_streamed=False, temperature=9).status for surface in 4 * SURFACES
+    ]
+    served = [ask(client, "few", "go", surface="compat", is_streamed=True).status for _ in range(4)]
+    assert (refused, served) == ([400] * 8, [200, 200, 200, 429])
 
 
 def test_a_burst_over_a_limit_of_requests_at_once_is_shed_at_once(service: RunningService) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import random
 import sys
 import time
@@ -24,8 +25,30 @@ pytestmark = pytest.mark.slow
 N_BODIES = 10_000
 MAX_GROWTH = 0.05
 
-CHAT: dict[str, Any] = {
+SCRIPT = """
+[[rule]]
+deltas = ["It opened ", "in 1911."]
+"""
+CONFIG = """
+[[model]]
+name = "scripted"
+engine = "scripted"
+script = "{script}"
+"""
+DOCUMENT_CHAT: dict[str, Any] = {
     "model": "qwen-long",
+    "messages": [
+        {"role": "system", "content": "You are helpful."},
+        {"role": "system", "content": "The bridge opened in 1911. 桥于1911年开放。"},
+        {"role": "user", "content": "何时开放？"},
+    ],
+    "max_tokens": 16,
+    "seed": 1,
+    "stop": "a",
+    "longscroll": {"citations": "urls", "report": True, "partial": True},
+}
+CHAT: dict[str, Any] = {
+    "model": "scripted",
     "messages": [
         {"role": "system", "content": "You are helpful."},
         {"role": "system", "content": "The bridge opened in 1911. 桥于1911年开放。"},
@@ -47,13 +70,15 @@ CHAT: dict[str, Any] = {
     "n": 1,
     "seed": 1,
     "stop": ["a", "b"],
-    "logprobs": False,
+    "logit_bias": {"1": 2},
+    "logprobs": True,
+    "top_logprobs": 2,
     "response_format": {"type": "text"},
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
     "longscroll": {"citations": "marks", "report": True},
 }
 GENERATION: dict[str, Any] = {
-    "model": "qwen-long",
+    "model": "scripted",
     "input": {
         "prompt": "何时？",
         "messages": [{"role": "user", "content": "When?"}],
@@ -65,11 +90,15 @@ GENERATION: dict[str, Any] = {
         "temperature": 0.5,
         "max_tokens": 16,
         "stop": [[1, 2]],
+        "n": 2,
+        "seed": 1,
+        "enable_thinking": False,
     },
 }
 SEEDS: dict[str, Any] = {
     "/chat/completions": CHAT,
-    "/completions": {"model": "qwen-long", "prompt": ["When?"], "stream": False, "max_tokens": 5, "echo": False},
+    "/v1/chat/completions": DOCUMENT_CHAT,
+    "/completions": {"model": "scripted", "prompt": ["When?"], "stream": False, "max_tokens": 5, "echo": False},
     "/embeddings": {"model": "qwen-long", "input": ["a", "b"], "dimensions": 8, "encoding_format": "float"},
     "/rerank": {"model": "qwen-long", "query": "a", "documents": ["b"], "top_n": 1},
     "/batches": {
@@ -86,7 +115,9 @@ SEEDS: dict[str, Any] = {
     "/keys": {"name": "mutated", "scopes": ["chat"], "models": ["qwen-long"], "expires_in_s": 60},
     "/rotate": {"overlap_s": 1},
 }
-"""A good body for the end of each path."""
+"""A good body for the longest end of each path."""
+ANSWERED = ("/chat/completions", "/completions", "generation", "/tokenizer", "/keys")
+"""Ends of paths whose good body is answered here; the others name what is not there."""
 FORMS: dict[str, tuple[str | None, bytes]] = {
     "purpose": (None, b"file-extract"),
     "file": ("report.txt", b"The bridge opened in 1911."),
@@ -97,7 +128,11 @@ FORMS: dict[str, tuple[str | None, bytes]] = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with RunningService(tmp_path_factory.mktemp("mutated") / "data") as running:
+    folder = tmp_path_factory.mktemp("mutated")
+    script, config = folder / "script.toml", folder / "longscroll.toml"
+    script.write_text(SCRIPT)
+    config.write_text(CONFIG.format(script=script))
+    with RunningService(folder / "data", arguments=["--config", str(config)]) as running:
         yield running
 
 
@@ -133,7 +168,7 @@ def send_round(service: RunningService, rng: random.Random, n_bodies: int) -> Co
     statuses: Counter[int] = Counter()
     connection, to = http.client.HTTPConnection(*service.host_and_port, timeout=60), targets()
     for _ in range(n_bodies):
-        path, seed = rng.choice(to)
+        path, seed = rng.choices(to, [5 if path.endswith(ANSWERED) else 1 for path, _ in to])[0]
         body, kind = mutated_form(rng, seed) if seed is FORMS else (mutated_body(rng, seed), "application/json")
         status = send(connection, path, body, kind, service.key)
         statuses[status] += 1
@@ -142,8 +177,16 @@ def send_round(service: RunningService, rng: random.Random, n_bodies: int) -> Co
     return statuses
 
 
+@pytest.mark.parametrize("path", [path for path, _ in targets() if path.endswith(ANSWERED)])
+def test_a_body_is_answered_before_it_is_mutated(service: RunningService, path: str) -> None:
+    connection = http.client.HTTPConnection(*service.host_and_port, timeout=60)
+    body = json.dumps(dict(targets())[path]).encode()
+    assert send(connection, path, body, "application/json", service.key) == 200
+    connection.close()
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("path", [path for path, seed in targets() if seed is not FORMS and not path.startswith("/v1")])
+@pytest.mark.parametrize("path", [path for path, seed in targets() if seed is not FORMS])
 def test_no_field_has_a_value_that_brings_a_500(service: RunningService, path: str) -> None:
     connection = http.client.HTTPConnection(*service.host_and_port, timeout=60)
     for body in with_every_value(dict(targets())[path]):
@@ -170,5 +213,5 @@ def test_no_mutated_body_brings_a_500_or_a_death_or_memory_that_stays(service: R
     sys.stdout.write(f"\n{N_BODIES} mutated bodies: {dict(statuses)}; memory of the service {growth:+.1%}\n")
     assert after.keys() == before.keys()
     assert growth <= MAX_GROWTH
-    assert statuses[200] > 0
+    assert statuses[200] > N_BODIES // 20
     assert statuses[400] > N_BODIES // 4

@@ -117,6 +117,12 @@ def test_an_escaped_lone_surrogate_is_replaced(service: WireService) -> None:
 
 
 @pytest.mark.item(13)
+def test_a_number_that_nobody_can_hold_is_400(service: WireService) -> None:
+    replies = [service.exchange("POST", path, b'{"model":1e99999}') for path in (CHAT, GENERATION)]
+    assert [reply.status for reply in replies] == [400, 400]
+
+
+@pytest.mark.item(13)
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'"text"', b"{} {}", b'"\\ud800"', b"\xff", b"[" * 100_000, b'{"a":"\\ud8']
 )

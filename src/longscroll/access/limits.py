@@ -1,7 +1,7 @@
 """How much of a model a workspace may use: requests and tokens a minute, and requests at once.
 
 Counters are of a workspace and a model together, shared by all keys and both surfaces, and live in the memory of the
-process that serves them. What is refused costs its caller nothing. Knows no surface and no request.
+process that serves them. A request that is refused, here or later, takes nothing. Knows no surface and no request.
 """
 
 from __future__ import annotations
@@ -71,6 +71,20 @@ class _Account:
         self.tokens = None if limit.tokens_per_minute is None else Bucket(limit.tokens_per_minute, now=now)
 
 
+class Admission:
+    """A request that runs."""
+
+    def __init__(self, account: _Account | None) -> None:
+        self._account = account
+
+    def leave(self, *, is_refused: bool) -> None:
+        """Say, once, that it has ended; one that was refused after all gives back what it took of the minute."""
+        if self._account is not None:
+            self._account.n_running -= 1
+            if is_refused and self._account.requests is not None:
+                self._account.requests.take(-1)
+
+
 class Reservation:
     """Tokens taken before it is known how many there will be."""
 
@@ -94,15 +108,15 @@ class Limits:
         self._clock = clock
         self._accounts: dict[tuple[str, str], _Account | None] = {}
 
-    def admit(self, workspace: str, model: str) -> Callable[[], None]:
-        """Count a request and return what must be called, once, when it has ended.
+    def admit(self, workspace: str, model: str) -> Admission:
+        """Count a request; it runs until it leaves.
 
         Raises:
             ConcurrencyExceeded, RequestRateExceeded: it may not run now; nothing was counted.
         """
         account = self._account(workspace, model)
         if account is None:
-            return _nothing
+            return Admission(None)
         if account.max_running is not None and account.n_running >= account.max_running:
             raise ConcurrencyExceeded
         if account.requests is not None:
@@ -110,7 +124,7 @@ class Limits:
                 raise RequestRateExceeded(retry_after_s=missing_s)
             account.requests.take(1)
         account.n_running += 1
-        return lambda: _leave(account)
+        return Admission(account)
 
     def reserve(self, workspace: str, model: str, n_tokens: int) -> Reservation:
         """Take the tokens that a request is expected to use.
@@ -136,11 +150,3 @@ class Limits:
 
 def _is_for(limit: LimitOptions, workspace: str, model: str) -> bool:
     return fnmatchcase(workspace, limit.workspace) and fnmatchcase(model, limit.model)
-
-
-def _leave(account: _Account) -> None:
-    account.n_running -= 1
-
-
-def _nothing() -> None:
-    pass

@@ -58,12 +58,13 @@ class Gate:
             body = await request.decode(decoder)
         except msgspec.ValidationError as error:
             wrong_type = error
-            body = await request.decode(_named)
+            body = await _decode_name(request)
         name, model = _allowed_model(getattr(body, "model", None), request.principal, self._catalog)
         if task is not None:
             model.check_task(task)
         if is_limited and not request.is_exempt:
-            request.at_end(self._limits.admit(request.principal.workspace, model.name))
+            admission = self._limits.admit(request.principal.workspace, model.name)
+            request.at_end(lambda status: admission.leave(is_refused=400 <= status < 500))
         if wrong_type is not None:
             raise explain(wrong_type) from wrong_type
         return name, body
@@ -71,6 +72,13 @@ class Gate:
     def max_output_tokens(self, model: str) -> int:
         """Return the most that one answer of a model may be asked for."""
         return self._catalog.get(model).max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS
+
+
+async def _decode_name(request: Request) -> _Named:
+    try:
+        return await request.decode(_named)
+    except msgspec.ValidationError as error:  # a number that nobody can hold is of no type at all
+        raise explain(error) from error
 
 
 def _allowed_model(name: object, principal: Principal, catalog: ModelCatalog) -> tuple[str, Model]:

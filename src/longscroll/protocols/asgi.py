@@ -180,7 +180,7 @@ class Application:
             await outlet.refuse(surface, error)
         finally:
             watcher.stop()
-            request.end()
+            request.end(outlet.status)
             self._end(served)
             self._journal.end(entry, _response(request, outlet.status))
 

@@ -89,7 +89,7 @@ class Request:
         self.on_body_end: Callable[[], None] | None = None
         self.surface: SurfaceName = "openai"
         self.is_exempt = False  # from limits
-        self._endings: list[Callable[[], None]] = []
+        self._endings: list[Callable[[int], None]] = []
         self._principal: Principal | None = None
         self._scope = scope
         self._receive = receive
@@ -112,8 +112,8 @@ class Request:
     def principal(self, principal: Principal) -> None:
         self._principal = principal
 
-    def at_end(self, ending: Callable[[], None]) -> None:
-        """Have something called when the request has ended, however it ends."""
+    def at_end(self, ending: Callable[[int], None]) -> None:
+        """Have something called with the status when the request has ended, however it ends; 0: nothing was sent."""
         self._endings.append(ending)
 
     def cut(self) -> None:
@@ -121,10 +121,10 @@ class Request:
         if CUT in self._scope:
             self._scope[CUT]()
 
-    def end(self) -> None:
+    def end(self, status: int) -> None:
         """Call what waits for the end; by who serves the request, once."""
         for ending in self._endings:
-            ending()
+            ending(status)
 
     @property
     def query(self) -> dict[str, str]:

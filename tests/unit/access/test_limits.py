@@ -25,7 +25,7 @@ def n_admitted(limits: Limits, n_tried: int, *, workspace: str = "a", model: str
     n_done = 0
     for _ in range(n_tried):
         try:
-            limits.admit(workspace, model)()
+            limits.admit(workspace, model).leave(is_refused=False)
         except RequestRateExceeded:
             continue
         n_done += 1
@@ -44,6 +44,13 @@ def test_a_minute_holds_as_many_requests_as_the_limit_says_and_refused_ones_cost
     assert n_admitted(limits, 100) == 6
     clock.now += 30
     assert n_admitted(limits, 100) == 3
+
+
+def test_one_that_is_refused_after_all_takes_nothing_of_the_minute() -> None:
+    limits = make_limits(Clock(), requests_per_minute=2, concurrent_requests=1)
+    for _ in range(5):
+        limits.admit("a", "m").leave(is_refused=True)
+    assert n_admitted(limits, 5) == 2
 
 
 @pytest.mark.item(78)
@@ -74,10 +81,10 @@ def test_the_first_limit_that_matches_is_the_one() -> None:
 
 def test_as_many_run_at_once_as_the_limit_says() -> None:
     limits = make_limits(Clock(), concurrent_requests=2)
-    leave = [limits.admit("a", "m") for _ in range(2)]
+    running = [limits.admit("a", "m") for _ in range(2)]
     with pytest.raises(ConcurrencyExceeded):
         limits.admit("a", "m")
-    leave[0]()
+    running[0].leave(is_refused=False)
     limits.admit("a", "m")
     with pytest.raises(ConcurrencyExceeded):
         limits.admit("a", "m")
@@ -86,7 +93,7 @@ def test_as_many_run_at_once_as_the_limit_says() -> None:
 def test_one_that_is_refused_for_its_rate_does_not_count_as_running() -> None:
     clock = Clock()
     limits = make_limits(clock, requests_per_minute=1, concurrent_requests=1)
-    limits.admit("a", "m")()
+    limits.admit("a", "m").leave(is_refused=False)
     with pytest.raises(RequestRateExceeded):
         limits.admit("a", "m")
     clock.now += 60

@@ -129,7 +129,7 @@ class BatchLines:
         finally:
             asking.cancel()
             await asyncio.wait([asking])
-            request.end()
+            request.end(0)
         error = asking.exception()
         if isinstance(error, StorageFull):
             raise error
