@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from factories.storage import NOON
@@ -25,18 +25,22 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
+async def nothing() -> None:
+    """Do nothing."""
+
+
 class CountingKeys(MemoryKeys):
     """The memory twin, which counts look-ups and can be told to do something in the middle of one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.n_lookups = 0
-        self.meanwhile: Callable[[], object] = lambda: None
+        self.meanwhile: Callable[[], Awaitable[object]] = nothing
 
     async def find_key(self, digest: bytes) -> Key | None:
         self.n_lookups += 1
         found = await super().find_key(digest)
-        self.meanwhile()
+        await self.meanwhile()
         return found
 
 

@@ -178,7 +178,7 @@ def test_the_multimodal_path_answers_too(service: WireService) -> None:
 
 
 def test_enciphered_input_is_refused(service: WireService) -> None:
-    status, body = generate(service, "X-DashScope-EncryptionKey: {}")
+    status, body = generate(service, "X-DashScope-EncryptionKey: {}", input="Y2lwaGVy")
     assert (status, body["code"]) == (400, "InvalidParameter")
 
 

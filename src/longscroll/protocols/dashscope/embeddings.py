@@ -80,8 +80,8 @@ class NativeEmbeddings:
     async def embed(self, request: Request) -> Reply:
         """Return a vector of each text; raises as ``VectorService.embed``."""
         refuse_tasks(request)
-        model, body = await self._gate.admit(request, _decoder, task="embedding")
         refuse_encryption(request)
+        model, body = await self._gate.admit(request, _decoder, task="embedding")
         if body.input is None:
             raise MissingInput
         parameters = body.parameters or EmbeddingParameters()

@@ -38,8 +38,8 @@ class TextGeneration:
     async def generate(self, request: Request) -> Answer:
         """Answer a prompt or messages, streamed if a header says so; errors are raised in the order of §9.1."""
         refuse_tasks(request)
-        model, body = await self._gate.admit(request, _decoder)
         refuse_encryption(request)
+        model, body = await self._gate.admit(request, _decoder)
         if body.input is None:
             raise MissingInput
         parameters = body.parameters or GenerationParameters()

@@ -30,7 +30,7 @@ def refuse_tasks(request: Request) -> None:
 
 
 def refuse_encryption(request: Request) -> None:
-    """Refuse an input that only the hosted service could read.
+    """Refuse an input that only the hosted service could read; before the body, whose input is then no object.
 
     Raises:
         InvalidParameter: the header names the key that it is encrypted with.

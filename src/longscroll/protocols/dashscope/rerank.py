@@ -77,8 +77,8 @@ class NativeRanking:
     async def rank(self, request: Request) -> Reply:
         """Return the best documents; raises as ``VectorService.rank``."""
         refuse_tasks(request)
-        model, body = await self._gate.admit(request, _decoder, task="rerank")
         refuse_encryption(request)
+        model, body = await self._gate.admit(request, _decoder, task="rerank")
         if body.input is None:
             raise MissingInput
         parameters = body.parameters or RankingParameters()

@@ -81,8 +81,8 @@ class Tokenizer:
             ModelUnavailable: the vocabulary is not installed.
             Overloaded: too many long texts wait already.
         """
-        _, body = await self._gate.admit(request, _decoder, task=None, is_limited=False)
         refuse_encryption(request)
+        _, body = await self._gate.admit(request, _decoder, task=None, is_limited=False)
         if body.input is None:
             raise MissingInput
         texts = _texts(body.input)
