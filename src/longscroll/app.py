@@ -252,7 +252,7 @@ def build_application(config: Config) -> Application:
     async def services() -> AsyncIterator[Services]:
         async with running_core(config, observers=(journal.answered,)) as core, watched_loop(metrics.loop_delayed):
             first = await first_key(config.data_dir, core.keys, config.api_key)
-            await require_key(core.keys, host=config.server.host)
+            await require_key(core.keys, host=config.server.host, given=config.api_key)
             if first.is_new and first.plaintext and sys.stderr.isatty():
                 sys.stderr.write(f"Your API key, kept in {first.path}: {first.plaintext}\n")
             with suppress(StartupError):  # that none can live is said at /readyz, and they are tried again

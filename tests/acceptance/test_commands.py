@@ -115,7 +115,13 @@ def test_a_key_opens_the_running_service_until_it_is_revoked(service: RunningSer
         assert time.monotonic() - revoked_at < REFUSED_WITHIN_S
         time.sleep(0.1)
     [row] = [row for row in rows("keys", "list", *of(service)) if row["name"] == "a laptop"]
-    assert row["state"].startswith("revoked ")
+    assert (row["state"], row["revoked_at"] > row["created_at"], row["expires_at"]) == ("revoked", True, None)
+
+
+def test_a_key_for_a_model_that_nobody_serves_is_made_with_a_word_about_it(service: RunningService) -> None:
+    done = run("keys", "create", "--model", "qwen-long", "--model", "qwen-lnog", *of(service))
+    assert (done.returncode, len(done.stdout.split())) == (0, 1)
+    assert done.stderr == "longscroll: no model is named qwen-lnog in this configuration.\n"
 
 
 def models(service: RunningService, key: str) -> int:

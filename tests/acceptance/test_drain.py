@@ -204,3 +204,16 @@ def test_a_second_signal_ends_it_at_once_and_leaves_nothing_behind(tmp_path: Pat
         assert service.family.members() == []
     with running(tmp_path) as service:
         assert [Client(service).parsed(file_id)["status"] for file_id in file_ids] == ["processed"] * 3
+
+
+def test_what_is_told_to_end_with_the_service_waits_for_it(tmp_path: Path) -> None:
+    with running(tmp_path) as service, Asking(service, "count") as asking:
+        others = [*service.family.readers(), *service.family.zygotes()]
+        for process in others:
+            process.terminate()
+        service.process.send_signal(signal.SIGTERM)
+        body = asking.rest()
+        assert service.wait(10) == 0
+    assert len(others) >= 2
+    assert b"five" in body
+    assert b"died" not in service.log_path.read_bytes()

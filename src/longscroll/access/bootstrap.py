@@ -17,6 +17,8 @@ from longscroll.access.plaintext import new_plaintext
 from longscroll.errors import StartupError
 
 KEY_FILE = "api-key"
+MIN_OPEN_LENGTH = 16
+"""Of a chosen key, in characters, where others can reach the service."""
 
 
 class FirstKey(Struct, frozen=True, kw_only=True):
@@ -55,13 +57,20 @@ async def first_key(data_dir: Path, keys: Keys, given: str | None, *, workspace:
     return FirstKey(path=path, plaintext=plaintext, is_new=is_new)
 
 
-async def require_key(keys: Keys, *, host: str) -> None:
-    """Let a service that others can reach begin only where somebody has a key to it.
+async def require_key(keys: Keys, *, host: str, given: str | None) -> None:
+    """Let a service that others can reach begin only where somebody has a key to it, and nobody guesses one.
 
     Raises:
-        StartupError: ``host`` is no address of this machine alone, and no key is valid.
+        StartupError: ``host`` is no address of this machine alone, and no key is valid, or the ``given`` one is short.
     """
-    if not _is_loopback(host) and not await keys.is_any_valid():
+    if _is_loopback(host):
+        return
+    if given is not None and len(given) < MIN_OPEN_LENGTH:
+        raise StartupError(
+            f"LONGSCROLL_API_KEY has {len(given)} characters, and others can reach {host}: give it at least "
+            f"{MIN_OPEN_LENGTH}, leave it out, or listen on 127.0.0.1."
+        )
+    if not await keys.is_any_valid():
         raise StartupError(
             f"No API key is valid, so the service does not listen on {host}, where others can reach it. "
             "Make a key with `longscroll keys create`, or listen on 127.0.0.1."

@@ -136,8 +136,13 @@ class Meter:
         self._n_used = 0  # tokens that a limit is charged
         self._is_over = False  # the row of the whole is written, or being written
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first token was written."""
+        return self._first_token_at is not None
+
     def wrote(self, n_output: int) -> None:
-        """Say how many tokens the answer has so far; a stream's client is told them in this moment."""
+        """Say how many tokens the answer has so far: with the first of them, and as often as it is known later."""
         self._n_output = n_output
         if self._first_token_at is None and n_output:
             self._first_token_at = self._metering.clock()

@@ -6,14 +6,16 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from longscroll.access.base import DEFAULT_SCOPES
-from longscroll.app import key_room, now
+from longscroll.app import key_room, model_options, now
 from longscroll.cli.configured import configured
 from longscroll.cli.table import print_table
+from longscroll.config import Config
 from longscroll.errors import LongscrollError
 from longscroll.storage.base import Key
 
@@ -28,8 +30,10 @@ def create(config_file: Path | None, data_dir: Path | None, wanted: dict[str, An
     """Create a key and print it, alone, on standard output."""
     life = _duration(wanted["expires"]) if wanted["expires"] is not None else None
 
+    config = configured(config_file, data_dir)
+
     async def work() -> str:
-        async with key_room(configured(config_file, data_dir)) as keys:
+        async with key_room(config) as keys:
             plaintext, _ = await keys.create(
                 wanted["workspace"],
                 name=wanted["name"],
@@ -39,7 +43,14 @@ def create(config_file: Path | None, data_dir: Path | None, wanted: dict[str, An
             )
             return plaintext
 
+    for name in _not_served(config, wanted["models"] or ()):
+        sys.stderr.write(f"longscroll: no model is named {name} in this configuration.\n")
     sys.stdout.write(asyncio.run(work()) + "\n")
+
+
+def _not_served(config: Config, names: Iterable[str]) -> list[str]:
+    served = {name for model in model_options(config) for name in (model.name, *model.aliases)}
+    return [name for name in names if name not in served]
 
 
 def rotate(key_id: str, overlap: str, config_file: Path | None, data_dir: Path | None) -> None:
@@ -68,22 +79,24 @@ def list_keys(config_file: Path | None, data_dir: Path | None, *, as_json: bool)
         async with key_room(configured(config_file, data_dir)) as keys:
             return await keys.list(None)
 
-    rows = [_row(key) for key in asyncio.run(work())]
+    found = asyncio.run(work())
     if as_json:
-        sys.stdout.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        sys.stdout.writelines(json.dumps(_row(key), ensure_ascii=False) + "\n" for key in found)
         return
-    cells = [
-        (row["id"], row["workspace"], row["name"], row["key"], " ".join(row["scopes"]), row["state"]) for row in rows
-    ]
+    cells = [(key.id, key.workspace, key.name, key.display, " ".join(key.scopes), _told_state(key)) for key in found]
     print_table(("id", "workspace", "name", "key", "scopes", "state"), cells)
 
 
-def _row(key: Key) -> dict[str, Any]:
-    state = "active"
+def _told_state(key: Key) -> str:
     if key.revoked_at is not None:
-        state = f"revoked {key.revoked_at:%Y-%m-%d}"
-    elif key.expires_at is not None:
-        state = f"{'expired' if key.expires_at <= now() else 'expires'} {key.expires_at:%Y-%m-%d %H:%M}"
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    if key.expires_at is not None:
+        return f"{'expired' if key.expires_at <= now() else 'expires'} {key.expires_at:%Y-%m-%d %H:%M}"
+    return "active"
+
+
+def _row(key: Key) -> dict[str, Any]:
+    is_revoked = key.revoked_at is not None
     return {
         "id": key.id,
         "workspace": key.workspace,
@@ -91,8 +104,10 @@ def _row(key: Key) -> dict[str, Any]:
         "key": key.display,
         "scopes": list(key.scopes),
         "models": list(key.models),
+        "state": "active" if key.is_valid(now()) else "revoked" if is_revoked else "expired",
         "created_at": key.created_at.isoformat(),
-        "state": state,
+        "expires_at": key.expires_at and key.expires_at.isoformat(),
+        "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
     }
 
 

@@ -66,7 +66,11 @@ log = structlog.get_logger()
 def main(arguments: list[str]) -> None:
     """Serve until the service closes the stream or dies; the one argument is the stream's descriptor."""
     control = socket.socket(fileno=int(arguments[0]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a group is told to end as one; the service ends us when it has drained
+        signal.signal(number, signal.SIG_IGN)
     configure_logging()
     counter = load_counter()
     warm_up(counter)

@@ -118,7 +118,11 @@ class Desk:
 
 def main(arguments: list[str]) -> None:
     """Serve tasks from standard input until it ends; the one argument is the options as JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a group is told to end as one; the service ends us when it has drained
+        signal.signal(number, signal.SIG_IGN)
     options = msgspec.json.decode(arguments[0], type=ReadingOptions)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints goes to the log, never between two replies

@@ -71,15 +71,23 @@ async def test_a_file_that_holds_no_key_is_named(keys: Keys, tmp_path: Path) -> 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
 async def test_where_others_can_reach_it_a_service_needs_a_key_that_is_valid(keys: Keys, host: str) -> None:
     _, key = await keys.create("acme", name="laptop")
-    await require_key(keys, host=host)
+    await require_key(keys, host=host, given=None)
     await keys.revoke(key.id)
     with pytest.raises(StartupError, match=f"No API key is valid.*{host}.*longscroll keys create"):
-        await require_key(keys, host=host)
+        await require_key(keys, host=host, given=None)
+
+
+async def test_where_others_reach_it_a_chosen_key_is_not_short(keys: Keys) -> None:
+    await keys.adopt("k" * 15, "default", name="LONGSCROLL_API_KEY")
+    await require_key(keys, host="127.0.0.1", given="k" * 15)
+    await require_key(keys, host="0.0.0.0", given="k" * 16)
+    with pytest.raises(StartupError, match=r"LONGSCROLL_API_KEY has 15 characters.*at least 16"):
+        await require_key(keys, host="0.0.0.0", given="k" * 15)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 async def test_where_only_this_machine_reaches_it_none_is_needed(keys: Keys, host: str) -> None:
-    await require_key(keys, host=host)
+    await require_key(keys, host=host, given=None)
 
 
 async def test_no_secret_is_shown_by_accident(keys: Keys, store: CountingKeys, tmp_path: Path) -> None:
