@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from longscroll.documents.claimed import ClaimedFile
 from longscroll.documents.ingest import Ingest
 from longscroll.services.files import FileService
-from longscroll.storage.base import ARTIFACT, BYTES, NO_LIMIT, Claim, Outcome, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, NO_LIMIT, Claim, Outcome, Quota, blob_prefix
 from longscroll.storage.memory import MemoryFiles
 from longscroll.types import File, FileStatus, Progress
 from simulation.history import Cast
@@ -151,8 +151,8 @@ class NeverRecovers(FileService):
 
 
 class AddsTheRowFirst(FileService):
-    async def _store(self, staged: Path, file: File) -> File:
-        stored = await self.files.add(file)
+    async def _store(self, staged: Path, file: File, *, quota: Quota | None) -> File:
+        stored = await self.files.add(file, quota=quota)
         await self.blobs.adopt(staged, blob_prefix(file.workspace, file.id) + BYTES)
         self._ingest.notify()
         return stored

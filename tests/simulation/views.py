@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from longscroll.errors import StorageFull
-from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome
+from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome, Quota
 from longscroll.storage.memory import MemoryFiles
 from longscroll.types import File, HeldFiles, Progress
 from simulation.world import Key, Life, Operation, World, at_once
@@ -100,8 +100,8 @@ def _give(answer: asyncio.Future[Any], result: object) -> None:
 class FilesView(View):
     """The rows, as a ``FileStore``."""
 
-    async def add(self, file: File) -> File:
-        return await self._ask("add", lambda rows: rows.add(file), key=(file.workspace, file.id))
+    async def add(self, file: File, *, quota: Quota | None = None) -> File:
+        return await self._ask("add", lambda rows: rows.add(file, quota=quota), key=(file.workspace, file.id))
 
     async def get(self, workspace: str, file_id: str) -> File | None:
         return await self._ask("get", lambda rows: rows.get(workspace, file_id), key=(workspace, file_id))

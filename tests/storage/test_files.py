@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from factories.storage import NOON, WORKSPACE, make_file
-from longscroll.storage.base import FileFilter, FileStore
+from longscroll.errors import QuotaExceeded
+from longscroll.storage.base import FileFilter, FileStore, Quota
 from longscroll.types import File, FileStatus, HeldFiles
 
 EVERYTHING = FileFilter()
@@ -146,6 +147,22 @@ async def test_totals_leave_out_what_is_being_deleted_and_other_workspaces(files
     await files.mark_deleting(WORKSPACE, gone.id)
     assert await files.totals(WORKSPACE) == (1, kept.size_bytes)
     assert await files.totals("nobody") == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("quota", "words"),
+    [
+        (Quota(n_files=3, n_bytes=10**9), "Upload file number exceed limit."),
+        (Quota(n_files=99, n_bytes=35), "Upload file capacity exceed limit."),
+    ],
+)
+async def test_files_added_at_once_do_not_exceed_a_quota_together(files: FileStore, quota: Quota, words: str) -> None:
+    adding = [files.add(make_file(size_bytes=10), quota=quota) for _ in range(12)]
+    ended = await asyncio.gather(
+        *adding, files.add(make_file(workspace="umbrella", size_bytes=1), quota=quota), return_exceptions=True
+    )
+    refused = [str(one) for one in ended if isinstance(one, QuotaExceeded)]
+    assert (refused, await files.totals(WORKSPACE)) == ([words] * 9, (3, 30))
 
 
 async def test_a_file_marked_as_deleting_is_invisible_everywhere_but_to_recovery(files: FileStore) -> None:

@@ -31,7 +31,7 @@ from longscroll.errors import (
 from longscroll.services.deletion import Deletions
 from longscroll.services.in_use import FilesInUse
 from longscroll.services.repeats import Repeats
-from longscroll.storage.base import ARTIFACT, BYTES, BlobStore, FileFilter, FileStore, blob_prefix
+from longscroll.storage.base import ARTIFACT, BYTES, BlobStore, FileFilter, FileStore, Quota, blob_prefix
 from longscroll.storage.space import needing_space
 from longscroll.telemetry import Moment, reached
 from longscroll.types import BATCH, BATCH_OUTPUT, File, FileStatus, Progress
@@ -161,6 +161,7 @@ class FileService:
         self.files = files
         self.blobs = blobs
         self.options = options
+        self._quota = Quota(n_files=options.max_files, n_bytes=options.max_bytes)
         self.now = now
         self.threads = ThreadPoolExecutor(4, thread_name_prefix="upload")
         self._repeats = Repeats(now=now)
@@ -182,9 +183,10 @@ class FileService:
 
         What a batch has answered is kept even where the workspace is full.
         """
-        if file.purpose != BATCH_OUTPUT:
-            await self._check_quota(file.workspace, size_bytes=file.size_bytes)
-        return await to_the_end(self._store(staged, file))
+        if file.purpose == BATCH_OUTPUT:
+            return await to_the_end(self._store(staged, file, quota=None))
+        await self._check_quota(file.workspace, size_bytes=file.size_bytes)
+        return await to_the_end(self._store(staged, file, quota=self._quota))
 
     async def commit_once(self, upload: Upload, name: str, *, filename: str, purpose: str) -> File:
         """Commit an upload that its client calls ``name``, or return the file that it was made before.
@@ -283,19 +285,20 @@ class FileService:
         self._deletions.stop()
         self.threads.shutdown()
 
-    async def _store(self, staged: Path, file: File) -> File:
-        await self.blobs.adopt(staged, blob_prefix(file.workspace, file.id) + BYTES)
+    async def _store(self, staged: Path, file: File, *, quota: Quota | None) -> File:
+        prefix = blob_prefix(file.workspace, file.id)
+        await self.blobs.adopt(staged, prefix + BYTES)
         reached(Moment.UPLOAD_ADOPTED)
-        stored = await self.files.add(file)
+        try:
+            stored = await self.files.add(file, quota=quota)
+        except QuotaExceeded:  # others were stored meanwhile
+            await self.blobs.delete_prefix(prefix)
+            raise
         self._ingest.notify()
         return stored
 
     async def _check_quota(self, workspace: str, *, size_bytes: int) -> None:
-        n_files, n_bytes = await self.files.totals(workspace)
-        if n_files >= self.options.max_files:
-            raise QuotaExceeded("Upload file number exceed limit.")
-        if n_bytes + size_bytes > self.options.max_bytes:
-            raise QuotaExceeded("Upload file capacity exceed limit.")
+        self._quota.check(await self.files.totals(workspace), size_bytes=size_bytes)
 
 
 async def _relay(blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

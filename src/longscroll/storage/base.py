@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from longscroll.errors import DocumentErrorKind
+from longscroll.errors import DocumentErrorKind, QuotaExceeded
 from longscroll.types import File, FileStatus, HeldFiles, Operation, Progress, Readable, SurfaceName
 
 NO_LIMIT = 2**31 - 1
@@ -29,6 +29,25 @@ ARTIFACT = "artifact"
 
 PREVIEW_FOLDER = "preview/"
 """Holds, under a file's prefix, what can be read of it while the rest is parsed."""
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """What the files of one workspace may come to."""
+
+    n_files: int
+    n_bytes: int
+
+    def check(self, totals: tuple[int, int], *, size_bytes: int) -> None:
+        """Refuse one file more of that size beside ``totals``, files and bytes.
+
+        Raises:
+            QuotaExceeded: it would be too much.
+        """
+        n_files, n_bytes = totals
+        if n_files >= self.n_files:
+            raise QuotaExceeded("Upload file number exceed limit.")
+        if n_bytes + size_bytes > self.n_bytes:
+            raise QuotaExceeded("Upload file capacity exceed limit.")
 
 
 class FileFilter(Struct, frozen=True, kw_only=True):
@@ -128,10 +147,13 @@ class UsageSum(Struct, frozen=True, kw_only=True):
 class FileStore(Protocol):
     """The rows of files. They are also the queue of ingestion: a file is claimed, renewed and published by its row."""
 
-    async def add(self, file: File) -> File:
+    async def add(self, file: File, *, quota: Quota | None = None) -> File:
         """Insert a file as ``uploaded``; durable when it returns. Returns it with its ``sequence``.
 
+        Files that are added at once do not exceed the quota together.
+
         Raises:
+            QuotaExceeded: the workspace may not hold it.
             ValueError: the workspace has a file of that id.
         """
 

@@ -28,6 +28,7 @@ from longscroll.storage.base import (
     FileFilter,
     Key,
     Outcome,
+    Quota,
     UsageFilter,
     UsageGroup,
     UsageRecord,
@@ -69,8 +70,10 @@ class MemoryFiles:
         self._removed: dict[tuple[str, str], int] = {}
         self._n_added = 0
 
-    async def add(self, file: File) -> File:
+    async def add(self, file: File, *, quota: Quota | None = None) -> File:
         """Insert a file; raises ValueError when its id is there. See ``FileStore.add``."""
+        if quota is not None:
+            quota.check(await self.totals(file.workspace), size_bytes=file.size_bytes)
         if (file.workspace, file.id) in self._rows:
             raise ValueError(f"The workspace has a file {file.id} already.")
         self._n_added += 1

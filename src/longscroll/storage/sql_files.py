@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from msgspec.structs import asdict
 from sqlalchemy.exc import IntegrityError
 
-from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome
+from longscroll.storage.base import NO_LIMIT, Claim, FileFilter, Outcome, Quota
 from longscroll.storage.connections import Connections
 from longscroll.storage.queue import CLAIM
 from longscroll.storage.schema import FILE_SEQUENCE, counters, files, removed_files
@@ -70,13 +70,14 @@ class SqlFiles:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def add(self, file: File) -> File:
+    async def add(self, file: File, *, quota: Quota | None = None) -> File:
         """Insert a file; see ``FileStore.add``.
 
         Raises:
+            QuotaExceeded: the workspace may not hold it.
             ValueError: the workspace has a file of that id; ids are random, so a caller used one twice.
         """
-        return await self._connections.write(lambda connection: _add(connection, file))
+        return await self._connections.write(lambda connection: _add(connection, file, quota))
 
     async def get(self, workspace: str, file_id: str) -> File | None:
         """Return a visible file; see ``FileStore.get``."""
@@ -115,8 +116,7 @@ class SqlFiles:
 
     async def totals(self, workspace: str) -> tuple[int, int]:
         """Count files and bytes; see ``FileStore.totals``."""
-        n_files, n_bytes = await self._connections.read(lambda c: c.execute(SELECT_TOTALS, {"w": workspace}).one())
-        return n_files, int(n_bytes)
+        return await self._connections.read(lambda connection: _totals(connection, workspace))
 
     async def workspaces(self) -> list[str]:
         """Return the workspaces with files; see ``FileStore.workspaces``."""
@@ -193,7 +193,9 @@ class SqlFiles:
         return await self._connections.write(lambda connection: connection.execute(statement, values).rowcount == 1)
 
 
-def _add(connection: sa.Connection, file: File) -> File:
+def _add(connection: sa.Connection, file: File, quota: Quota | None) -> File:
+    if quota is not None:
+        quota.check(_totals(connection, file.workspace), size_bytes=file.size_bytes)
     ensure_workspace(connection, file.workspace, created_at=file.created_at)
     fields = asdict(file) | {"sequence": connection.execute(DRAW_SEQUENCE).scalar_one()}
     try:
@@ -201,6 +203,11 @@ def _add(connection: sa.Connection, file: File) -> File:
     except IntegrityError as error:
         raise ValueError(f"The workspace has a file {file.id} already.") from error
     return File(**fields)
+
+
+def _totals(connection: sa.Connection, workspace: str) -> tuple[int, int]:
+    n_files, n_bytes = connection.execute(SELECT_TOTALS, {"w": workspace}).one()
+    return n_files, int(n_bytes)
 
 
 def _remove(connection: sa.Connection, workspace: str, file_id: str) -> None:

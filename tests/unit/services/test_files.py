@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -11,7 +12,7 @@ from factories.storage import make_file
 from longscroll.errors import FileNotFound, FileNotParsed, FileUnreadable, QuotaExceeded, UploadTooLarge
 from longscroll.services.files import FileOptions
 from longscroll.storage.base import FileFilter, blob_prefix
-from longscroll.types import FileStatus, Progress
+from longscroll.types import File, FileStatus, Progress
 
 
 async def test_an_upload_becomes_a_processed_file_with_its_hash_and_counts() -> None:
@@ -46,6 +47,14 @@ async def test_a_full_workspace_refuses_and_another_does_not(options: FileOption
         with pytest.raises(QuotaExceeded, match=words):
             await service.upload("0123456789")
         await service.upload("0123456789", workspace="other")
+
+
+async def test_uploads_at_once_do_not_pass_a_quota_together_and_leave_nothing_behind() -> None:
+    async with local_service(files=FileOptions(max_files=3)) as service:
+        ended = await asyncio.gather(*(service.upload("0123456789") for _ in range(10)), return_exceptions=True)
+        kept = [one.id for one in ended if isinstance(one, File)]
+        assert len(kept) == 3
+        assert {name.split("/")[3] for name in await service.files.blobs.list_names("w/")} == set(kept)
 
 
 async def test_the_text_of_a_file_reads_back_and_is_refused_before_it_is_there() -> None:
