@@ -149,6 +149,13 @@ def test_a_native_partial_turn_is_continued_and_not_said_again(native: Said) -> 
     assert content(native["continued"]) == STORY.removeprefix("Once upon")
 
 
+@dashscope
+@pytest.mark.item(99)
+def test_a_multimodal_conversation_in_parts_is_answered_in_parts(native: Said) -> None:
+    [choice] = native["in_parts"]["output"]["choices"]
+    assert choice["message"]["content"] == [{"text": STORY}]
+
+
 @openai
 @pytest.mark.item(97)
 def test_json_comes_as_it_was_written(compat: Said) -> None:

@@ -177,6 +177,20 @@ def test_the_multimodal_path_answers_too(service: WireService) -> None:
     assert generate(service, path=path)[0] == 200
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_multimodal_conversation_in_parts_is_answered_in_parts(service: WireService, *, is_streamed: bool) -> None:
+    path = "/api/v1/services/aigc/multimodal-generation/generation"
+    messages = [{"role": "user", "content": [{"text": "hi"}]}]
+    body = {"model": "qwen-long", "input": {"messages": messages}, "parameters": {"incremental_output": True}}
+    headers = ("X-DashScope-SSE: enable",) if is_streamed else ()
+    reply = service.exchange("POST", path, json.dumps(body).encode(), *headers)
+    replies = (
+        [line[5:] for line in reply.body.split(b"\n") if line.startswith(b"data:")] if is_streamed else [reply.body]
+    )
+    contents = [json.loads(one)["output"]["choices"][0]["message"]["content"] for one in replies]
+    assert "".join(part["text"] for content in contents for part in content) == "hi"
+
+
 def test_enciphered_input_is_refused(service: WireService) -> None:
     status, body = generate(service, "X-DashScope-EncryptionKey: {}", input="Y2lwaGVy")
     assert (status, body["code"]) == (400, "InvalidParameter")

@@ -234,7 +234,7 @@ def _native(services: Services, options: ProtocolOptions, base: str) -> Iterable
     models = native_models.Models(services.catalog)
     pages = native_files.LIST_PARAMETERS
     return (
-        *_generation(text.generate, f"{base}/services/aigc"),
+        *_generation(text, f"{base}/services/aigc"),
         _row(
             "POST",
             f"{base}/files",
@@ -260,13 +260,13 @@ def _native(services: Services, options: ProtocolOptions, base: str) -> Iterable
     )
 
 
-def _generation(generate: Handler, base: str) -> Iterable[Route]:
-    for service in ("text-generation", "multimodal-generation"):
+def _generation(text: TextGeneration, base: str) -> Iterable[Route]:
+    for service, handler in (("text-generation", text.generate), ("multimodal-generation", text.converse)):
         yield _row(
             "POST",
             f"{base}/{service}/generation",
             "chat",
-            generate,
+            handler,
             (native.GenerationRequest, native.Generation),
             requires=("model", "input"),
             events=native.Generation,

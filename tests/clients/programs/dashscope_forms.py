@@ -2,7 +2,7 @@
 
 import json
 
-from dashscope import Generation
+from dashscope import Generation, MultiModalConversation
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
@@ -41,6 +41,8 @@ say("odds", ask("odds", logprobs=True, top_logprobs=1))
 say("stop_text", ask("story", stop="upon"))
 say("stop_ids", ask("story", stop=[[46100, 101933]]))
 say("continued", ask("story", {"role": "assistant", "content": "Once upon", "partial": True}))
+parts = [{"role": "user", "content": [{"text": "story"}]}]
+say("in_parts", MultiModalConversation.call(model="scripted", messages=parts))
 say("json", ask("as json, please", response_format={"type": "json_object"}))
 say("refused_tools", ask("story", model="qwen-long", tools=[WEATHER]))
 say("refused_n", ask("story", model="qwen-long", n=2))

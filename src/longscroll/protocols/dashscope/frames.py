@@ -24,6 +24,7 @@ from longscroll.protocols.dashscope.schema import (
     Generation,
     MessageOutput,
     PromptTokensDetails,
+    TextPart,
     WholeChoice,
     WholeMessage,
     WholeText,
@@ -47,6 +48,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     is_incremental: bool
     has_usage: bool
     n_choices: int = 1
+    in_parts: bool = False  # the content of a message is a list with one text
 
     @property
     def has_index(self) -> bool:
@@ -120,9 +122,8 @@ class FrameRenderer:
             return None
         empty_frame = self._generation(self._output(Accumulated(), "null", 0), FrameUsage(0, 0, 0))
         frame = encode(empty_frame).replace(b"%", b"%%")
-        empty, place = (
-            (b'"content":""', b'"content":"%b"') if self._shape.is_message else (b'"text":""', b'"text":"%b"')
-        )
+        field = b'"content":' if self._shape.is_message and not self._shape.in_parts else b'"text":'
+        empty, place = field + b'""', field + b'"%b"'
         return _HEAD + frame.replace(empty, place).replace(_NUMBERS % (0, 0, 0), _NUMBERS) + b"\n\n"
 
     def _last(self, event: Finish) -> bytes:
@@ -150,7 +151,8 @@ class FrameRenderer:
         annotations = render_annotations(shown.annotations)
         if not self._shape.is_message:
             return FrameText(reason, shown.text, annotations)
-        message = FrameMessage(shown.text, annotations=annotations, tool_calls=render_tool_calls(shown.tool_calls))
+        content, calls = _content(shown.text, self._shape), render_tool_calls(shown.tool_calls)
+        message = FrameMessage(content, annotations=annotations, tool_calls=calls)
         index = number if self._shape.has_index else UNSET
         return MessageOutput((FrameChoice(message, reason, index, _logprobs(shown.logprobs)),))
 
@@ -194,10 +196,14 @@ def _whole_output(shape: Shape, answer: WholeAnswer) -> WholeText | MessageOutpu
     choices = []
     for number, (choice, reason) in enumerate(zip(answer.choices, answer.finish.reasons, strict=True)):
         annotations, calls = render_annotations(choice.annotations), render_tool_calls(choice.tool_calls)
-        message = WholeMessage("assistant", choice.text, annotations, calls)
+        message = WholeMessage("assistant", _content(choice.text, shape), annotations, calls)
         index = number if shape.has_index else UNSET
         choices.append(WholeChoice(reason, message, index, _logprobs(choice.logprobs)))
     return MessageOutput(tuple(choices))
+
+
+def _content(text: str, shape: Shape) -> str | tuple[TextPart, ...]:
+    return (TextPart(text),) if shape.in_parts else text
 
 
 def _logprobs(tokens: tuple[Json, ...]) -> WireLogprobs | UnsetType:

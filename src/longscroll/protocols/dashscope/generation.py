@@ -37,6 +37,13 @@ class TextGeneration:
 
     async def generate(self, request: Request) -> Answer:
         """Answer a prompt or messages, streamed if a header says so; errors are raised in the order of §9.1."""
+        return await self._generate(request, is_multimodal=False)
+
+    async def converse(self, request: Request) -> Answer:
+        """Answer a multimodal conversation, of text; who asks in parts is answered in parts."""
+        return await self._generate(request, is_multimodal=True)
+
+    async def _generate(self, request: Request, *, is_multimodal: bool) -> Answer:
         refuse_tasks(request)
         refuse_encryption(request)
         model, body = await self._gate.admit(request, _decoder)
@@ -44,7 +51,7 @@ class TextGeneration:
             raise MissingInput
         parameters = body.parameters or GenerationParameters()
         check(parameters, max_output_tokens=self._gate.max_output_tokens(model))
-        shape = self._shape(model, parameters)
+        shape = self._shape(model, parameters, in_parts=is_multimodal and _is_in_parts(body.input))
         messages = _messages(body.input)
         is_streamed = wants_stream(request)
         asked = to_chat_request(
@@ -56,17 +63,22 @@ class TextGeneration:
         renderer = FrameRenderer(request, shape)
         return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=renderer.heartbeat)
 
-    def _shape(self, model: str, parameters: GenerationParameters) -> Shape:
+    def _shape(self, model: str, parameters: GenerationParameters, *, in_parts: bool) -> Shape:
         """Return how the answer is wanted; what the text format has no place for makes it a message."""
         n_choices = parameters.n or 1
-        needs_choices = n_choices > 1 or bool(parameters.tools) or bool(parameters.logprobs)
+        needs_choices = in_parts or n_choices > 1 or bool(parameters.tools) or bool(parameters.logprobs)
         return Shape(
             model=model,
             is_message=needs_choices or (parameters.result_format or _default_format(model)) == "message",
             is_incremental=bool(parameters.incremental_output),
             has_usage=self._reports_chatyuan or not model.startswith("chatyuan"),
             n_choices=n_choices,
+            in_parts=in_parts,
         )
+
+
+def _is_in_parts(given: GenerationInput) -> bool:
+    return any(isinstance(message.content, list) for message in given.messages or ())
 
 
 def _default_format(model: str) -> str:

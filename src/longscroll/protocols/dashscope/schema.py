@@ -70,11 +70,17 @@ class FrameUsage(Struct, frozen=True):
     estimated: bool | UnsetType = UNSET
 
 
+class TextPart(Struct, frozen=True):
+    """A part of a content that is a list, as multimodal conversations have it."""
+
+    text: str
+
+
 class WholeMessage(Struct, frozen=True):
     """The message of a whole answer."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | tuple[TextPart, ...]
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
     tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
 
@@ -99,7 +105,7 @@ class WholeText(Struct, frozen=True):
 class FrameMessage(Struct, frozen=True):
     """The message of a frame."""
 
-    content: str
+    content: str | tuple[TextPart, ...]
     role: Literal["assistant"] = "assistant"
     annotations: tuple[WireAnnotation, ...] | UnsetType = UNSET
     tool_calls: tuple[WireToolCall, ...] | UnsetType = UNSET
