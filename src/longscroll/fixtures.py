@@ -46,5 +46,8 @@ def longscroll_environment(longscroll: Service, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     if (dashscope := sys.modules.get("dashscope")) is not None:  # it has read the variables when it was imported
         monkeypatch.setattr(dashscope, "base_http_api_url", longscroll.native_url)
+        monkeypatch.setattr(
+            dashscope, "base_compatible_api_url", longscroll.base_url, raising=False
+        )  # old ones have none
         monkeypatch.setattr(dashscope, "api_key", longscroll.api_key)
     return longscroll

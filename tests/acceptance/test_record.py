@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from msgspec.structs import replace
 
+from factories.patience import patience
 from factories.wire import FAST, KEY, Connection, request, wire_service
 from longscroll.testing.exchanges import load
 
@@ -20,6 +23,7 @@ CHAT = "/compatible-mode/v1/chat/completions"
 NATIVE = "/api/v1/services/aigc/text-generation/generation"
 FILES = "/compatible-mode/v1/files"
 OTHER_KEY = "sk-of-somebody-else"
+COMMAND = [sys.executable, "-m", "longscroll"]
 
 
 def chat(question: str, *, stream: bool = True) -> bytes:
@@ -63,10 +67,9 @@ def replies(port: int, asked: list[bytes]) -> list[bytes]:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[int]:
+def running(*arguments: str, errors: BinaryIO | None = None) -> Iterator[int]:
     """Run a command until the end of the block; yields its port."""
-    command = [sys.executable, "-m", "longscroll", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         try:
@@ -123,6 +126,44 @@ def test_a_stream_is_kept_in_the_pieces_in_which_it_came(recorded: tuple[Path, l
 def test_nothing_secret_is_kept(recorded: tuple[Path, list[bytes]]) -> None:
     text = recorded[0].read_text()
     assert [secret for secret in (KEY, "0123456789", "secret-room", "authorization") if secret in text] == []
+
+
+def test_a_key_that_a_reply_hands_out_is_not_kept_and_its_reply_is_as_long(tmp_path: Path) -> None:
+    path, made = tmp_path / "exchanges.jsonl", request("POST", "/admin/v1/keys", b"{}", "Connection: close", key=KEY)
+    with (
+        wire_service() as service,
+        running("record", "--upstream", f"http://127.0.0.1:{service.port}", "--to", str(path)) as port,
+    ):
+        [said] = replies(port, [made])
+    value = json.loads(said.partition(b"\r\n\r\n")[2])["value"]
+    assert value not in path.read_text()
+    with running("replay", str(path)) as port:
+        assert replies(port, [made]) == [said.replace(value.encode(), b"x" * len(value))]
+
+
+def test_a_recording_that_was_killed_is_replayed_with_a_warning(
+    recorded: tuple[Path, list[bytes]], tmp_path: Path
+) -> None:
+    path, one = tmp_path / "exchanges.jsonl", requests("second", key=OTHER_KEY)[1]
+    path.write_bytes(recorded[0].read_bytes() + b'{"asked":{"method":"GET","pa')
+    with (tmp_path / "errors").open("wb") as errors, running("replay", str(path), errors=errors) as port:
+        assert replies(port, [one]) == recorded[1][1:2]
+    said = (tmp_path / "errors").read_text()
+    assert said.startswith(f"{path} ends inside of line 10: this exchange is left out.\n8 exchanges in {path}\n")
+
+
+def test_where_there_is_no_space_the_client_has_its_reply_and_the_command_fails(tmp_path: Path) -> None:
+    path, one = tmp_path / "exchanges.jsonl", request("POST", CHAT, chat("你好", stream=False), key=KEY)
+    with wire_service() as service:
+        command = [*COMMAND, "record", "--upstream", f"http://127.0.0.1:{service.port}", "--to", str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            port = int(process.stdout.readline().rpartition(":")[2])
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (path.stat().st_size + 20,) * 2)
+            [reply] = replies(port, [one])
+            _, said = process.communicate(timeout=patience(20))
+    assert (reply.startswith(b"HTTP/1.1 200 "), process.returncode, load(path)) == (True, 1, [])
+    assert said == f"longscroll: {path} cannot be written: File too large.\n"
 
 
 def test_request_ids_are_kept(recorded: tuple[Path, list[bytes]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from factories.http import Client, Reply
+from factories.patience import patience
 from factories.running import RunningService
 from longscroll.engines.base import EngineUsage
 from longscroll.errors import DocumentErrorKind
@@ -39,6 +40,25 @@ def test_two(longscroll):
     assert longscroll.rules == ()
     assert "OPENAI_BASE_URL" not in os.environ
 """
+DASHSCOPE_TEST = """
+import dashscope
+from dashscope.aigc.chat_completion import Completions
+
+from longscroll.testing import Rule
+
+def test_all(longscroll_environment):
+    longscroll_environment.replace(Rule(deltas=("here",)))
+    asked = {"model": "qwen-long", "messages": [{"role": "user", "content": "Where?"}]}
+    old = dashscope.Generation.call(**asked, result_format="message").output.choices[0].message.content
+    compatible = Completions.create(**asked).choices[0].message.content
+    with dashscope.Client() as client:
+        new = client.chat.completions.create(**asked)
+    assert (old, compatible) == ("here", "here")
+    assert "here" in str(new)
+    assert len(longscroll_environment.chats()) == 3
+"""
+ROOT = Path(__file__).parents[2]
+NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +138,27 @@ def test_a_reset_forgets_rules_chats_and_files(service: Service) -> None:
     assert text_of(ask(service, "the first question")) == "from the start"
 
 
+@pytest.mark.parametrize("fault", ["slow", "silence"])
+def test_a_reset_ends_batches_before_the_next_test_sees_their_answers(service: Service, fault: str) -> None:
+    service.replace(Rule(fault=Fault(error=fault, delay_s=0.2), deltas=("line",)))
+    lines = "".join(f"{json.dumps(line(number))}\n" for number in range(50))
+    file_id = client(service).upload("lines.jsonl", lines.encode(), purpose="batch")
+    made = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    batch = client(service).request("POST", "/compatible-mode/v1/batches", made).json
+    until = time.monotonic() + patience(30)
+    while not service.chats() and time.monotonic() < until:
+        time.sleep(0.02)
+    service.reset()
+    after = client(service).request("GET", f"/compatible-mode/v1/batches/{batch['id']}").json
+    files = client(service).request("GET", "/compatible-mode/v1/files").json["data"]
+    assert (after["status"], files, service.chats()) == ("cancelled", [], [])
+
+
+def line(number: int) -> dict[str, Any]:
+    body = {"model": "qwen-long", "messages": [{"role": "user", "content": "?"}]}
+    return {"custom_id": str(number), "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+
 def test_a_service_that_is_gone_is_no_silent_failure() -> None:
     with running_service() as short:
         pass
@@ -142,18 +183,19 @@ def test_a_stuck_file_is_deleted_at_once(service: Service) -> None:
     ask_about(service, file_id)
     began = time.monotonic()
     deleted = client(service).request("DELETE", f"/compatible-mode/v1/files/{file_id}")
-    assert (deleted.status, time.monotonic() - began < 2) == (200, True)
+    assert (deleted.status, time.monotonic() - began < patience(2)) == (200, True)
 
 
-def test_a_waiting_chat_goes_on_when_the_file_does(service: Service) -> None:
-    service.add(FileRule(stuck=True), Rule(filename="*.txt", deltas=("at last",)))
-    file_id = client(service).upload("a.txt", TEXT)
-    release = threading.Timer(0.2, lambda: service.replace(Rule(filename="*.txt", deltas=("at last",))))
-    release.start()
-    try:
-        assert text_of(ask_about(service, file_id)) == "at last"
-    finally:
-        release.join()
+def test_a_waiting_chat_goes_on_when_the_file_does() -> None:
+    answer = Rule(filename="*.txt", deltas=("at last",))
+    with running_service([FileRule(stuck=True), answer]) as patient:  # a chat waits for minutes
+        file_id = client(patient).upload("a.txt", TEXT)
+        release = threading.Timer(0.2, lambda: patient.replace(answer))
+        release.start()
+        try:
+            assert text_of(ask_about(patient, file_id)) == "at last"
+        finally:
+            release.join()
 
 
 @pytest.mark.item(72)
@@ -194,10 +236,14 @@ def test_the_environment_points_every_client_here(service: Service) -> None:
     assert service.environment() == {
         "OPENAI_BASE_URL": f"{service.url}/compatible-mode/v1",
         "OPENAI_API_KEY": service.api_key,
+        "DASHSCOPE_BASE_URL": f"{service.url}/api/v1",
         "DASHSCOPE_HTTP_BASE_URL": f"{service.url}/api/v1",
         "DASHSCOPE_COMPATIBLE_BASE_URL": f"{service.url}/compatible-mode/v1",
         "DASHSCOPE_API_KEY": service.api_key,
+        "DASHSCOPE_PROTOCOL": "native",
+        "DASHSCOPE_WORKSPACE": "default",
         "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
     }
 
 
@@ -226,14 +272,38 @@ def test_a_service_that_is_not_for_testing_has_no_such_routes(tmp_path: Path) ->
     assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
 
 
-def test_pytest_finds_the_fixtures_and_loads_no_service_before_they_are_used(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(PLUGIN_TEST)
+def pytest_run(folder: Path, program: str, **environment: str) -> str:
+    """Return what pytest says of a file of tests, run with the fixtures and no variables but these."""
+    (folder / "test_mine.py").write_text(program)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "longscroll.fixtures"]
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "PYTEST_"))}
+    plain = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     done = subprocess.run(
-        [*command, str(tmp_path)], capture_output=True, text=True, timeout=60, env=plain, cwd=tmp_path
+        [*command, str(folder)], capture_output=True, text=True, timeout=100, env=plain | environment, cwd=folder
     )
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_every_dashscope_client_is_pointed_here_whatever_a_developer_has_set(tmp_path: Path) -> None:
+    clients = next(ROOT.glob(".venv-clients-latest/lib/python*/site-packages"), None)
+    if clients is None:
+        pytest.skip(".venv-clients-latest is missing: `make test` makes it")
+    said = pytest_run(
+        tmp_path,
+        DASHSCOPE_TEST,
+        PYTHONPATH=str(clients),
+        DASHSCOPE_BASE_URL=NOBODY,
+        DASHSCOPE_COMPATIBLE_BASE_URL=NOBODY,
+        DASHSCOPE_PROTOCOL="openai",
+        DASHSCOPE_WORKSPACE="ws-of-mine",
+        http_proxy=NOBODY,
+        no_proxy="example.com",
+    )
+    assert "1 passed" in said, said
+
+
+def test_pytest_finds_the_fixtures_and_loads_no_service_before_they_are_used(tmp_path: Path) -> None:
+    said = pytest_run(tmp_path, PLUGIN_TEST)
+    assert "2 passed" in said, said
     look = "import sys, longscroll.fixtures; print([m for m in sys.modules if m.startswith('longscroll.')])"
     loaded = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=30).stdout
     assert json.loads(loaded.replace("'", '"')) == ["longscroll.fixtures"]

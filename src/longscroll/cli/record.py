@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -15,7 +16,7 @@ import uvicorn
 
 from longscroll.cli.listening import CalmServer, announce, listen
 from longscroll.errors import StartupError
-from longscroll.testing.exchanges import Recording, load
+from longscroll.testing.exchanges import Exchange, Recording, RecordingError, load
 from longscroll.testing.recorder import Recorder
 from longscroll.testing.replayer import Pace, Replayer
 
@@ -23,15 +24,31 @@ HOST = "127.0.0.1"
 
 
 def record(path: Path, *, upstream: str, port: int) -> None:
-    """Pass requests on to ``upstream`` and append every exchange to a file, until a signal ends it."""
+    """Pass requests on to ``upstream`` and append every exchange to a file, until a signal ends it.
+
+    Raises:
+        StartupError: ``upstream`` is no address, or the port cannot be used.
+        RecordingError: the file cannot be written, or no more of it; the client has its reply all the same.
+    """
     parts = urlsplit(upstream)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise StartupError(f"--upstream must be an address such as https://dashscope.aliyuncs.com, got {upstream!r}.")
     recording = Recording(path)
+    failures: list[RecordingError] = []
+
+    def keep(exchange: Exchange) -> None:
+        try:
+            recording.add(exchange)
+        except RecordingError as error:
+            failures.append(error)
+            signal.raise_signal(signal.SIGTERM)  # ends the server as a user would: a recording with gaps is none
+
     try:
-        _serve("Longscroll records at", Recorder(upstream, recording.add), port)
+        _serve("Longscroll records at", Recorder(upstream, keep), port)
     finally:
         recording.close()
+    if failures:
+        raise failures[0]
 
 
 def replay(path: Path, *, port: int, pace: Pace) -> None:

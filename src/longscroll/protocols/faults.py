@@ -82,6 +82,9 @@ async def _spoilt(
                 is_due = False
             n_left -= isinstance(item, counted)
             yield item
+            if is_due and n_left == 0:  # before more is made than the client gets: usage counts what was made
+                await fault.strike(subject=subject)
+                is_due = False
         if is_due:
             await fault.strike(subject=subject)
 

@@ -7,6 +7,7 @@ and no client.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 import uuid
@@ -28,6 +29,7 @@ from longscroll.testing.secrets import Secrets, is_secret_name
 FORMAT = "longscroll-recording"
 VERSION = 1
 
+_log = logging.getLogger(__name__)
 
 Line = TypeVar("Line")
 
@@ -92,6 +94,9 @@ class _Head(Struct):
     version: int
 
 
+_HEAD = msgspec.json.encode(_Head(FORMAT, VERSION)) + b"\n"
+
+
 async def read_body(receive: Receive) -> bytes | None:
     """Return the whole body of a request, or None where the client left inside it."""
     pieces = []
@@ -105,10 +110,12 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 async def understand(scope: AsgiScope, body: bytes, secrets: Secrets) -> Asked:
-    """Return what a request comes down to, without the secrets that are known."""
+    """Return what a request comes down to, without the secrets that are known and those of its body."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     is_form = headers.get("content-type", "").lower().startswith("multipart/")
+    if not is_form:
+        secrets.learn_body(body)
     content = await _form(scope, body, secrets) if is_form else _json_or_hash(secrets.removed(body))
     return Asked(
         method=scope["method"],
@@ -133,52 +140,77 @@ class Recording:
     """A file that exchanges are appended to; readable by its owner alone."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file, or make it.
+        """Open a file, or make it; what an earlier recorder has left of a last line is cut off.
 
         Raises:
             RecordingError: others can read it, it has something else in it, or it cannot be written.
         """
-        is_new = not path.exists() or path.stat().st_size == 0
+        self._path = path
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
-            raise RecordingError(f"{path} cannot be written: {error.strerror}.") from error
+            raise self._unwritable(error) from error
         mode = stat.S_IMODE(os.fstat(self._file).st_mode)
         if mode & 0o077:
             raise RecordingError(
                 f"{path} can be read by others (mode {mode:04o}); `chmod 600 {path}` or name a new file."
             )
-        if is_new:
-            self._write(_Head(FORMAT, VERSION))
-        else:
+        data = _read(path)
+        if not _HEAD.startswith(data):
             load(path)
+        n_whole = data.rfind(b"\n") + 1
+        os.ftruncate(self._file, n_whole)
+        if n_whole == 0:
+            self._write(_HEAD)
 
     def add(self, exchange: Exchange) -> None:
-        """Append an exchange."""
-        self._write(exchange)
+        """Append an exchange, all of it or nothing.
+
+        Raises:
+            RecordingError: it cannot be written, as when there is no space left.
+        """
+        self._write(msgspec.json.encode(exchange) + b"\n")
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
-    def _write(self, line: Struct) -> None:
-        os.write(self._file, msgspec.json.encode(line) + b"\n")
+    def _write(self, line: bytes) -> None:
+        start = os.fstat(self._file).st_size
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError as error:
+            os.ftruncate(self._file, start)
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> RecordingError:
+        return RecordingError(f"{self._path} cannot be written: {error.strerror}.")
 
 
 def load(path: Path) -> list[Exchange]:
     """Read recorded exchanges, in the order in which they ended.
 
+    A last line without its end is what a recorder has left that was killed: it is left out, with a warning.
+
     Raises:
         RecordingError: the file cannot be read or is no recording; names the line.
     """
-    try:
-        first, *lines = path.read_bytes().splitlines() or [b""]
-    except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror}.") from error
+    first, *lines = _read(path).split(b"\n")
     head = _decode(path, 1, first, _Head)
     if (head.format, head.version) != (FORMAT, VERSION):
         raise RecordingError(f"{path} is a {head.format} of version {head.version}; expected {FORMAT} {VERSION}.")
+    if lines and lines.pop():
+        _log.warning("%s ends inside of line %d: this exchange is left out.", path, len(lines) + 2)
     return [_decode(path, number, line, Exchange) for number, line in enumerate(lines, 2)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _decode(path: Path, number: int, line: bytes, kind: type[Line]) -> Line:

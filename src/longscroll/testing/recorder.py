@@ -89,6 +89,7 @@ class Recorder:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
         except aiohttp.ClientError:
             is_cut = True
+        self._secrets.learn_body(b"".join(data for _, data in pieces))
         self._keep(
             Exchange(
                 asked=await understand(scope, body, self._secrets),

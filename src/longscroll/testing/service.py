@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import http.client
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from longscroll.access.base import DEFAULT_WORKSPACE
 from longscroll.documents.scripted import FileRule
 from longscroll.engines.scripted import Rule
 from longscroll.services.script import Chat, Script, render_lines
+from longscroll.storage.batches import CANCELABLE, UNFINISHED
 from longscroll.testing.process import ServiceProcess
 
 MODELS = ("qwen-long", "qwen-plus", "qwen-turbo", "qwen-max", "chatyuan-large-v2")
 PAGE_OF_FILES = 2000
+PAGE_OF_BATCHES = 100
+BATCHES_END_WITHIN_S = 30.0
+NOT_BY_PROXY = "127.0.0.1,localhost"
 _VARIABLES = {
     "LONGSCROLL_SERVER__WORKERS": "1",
     "LONGSCROLL_SERVER__DRAIN_S": "0",
@@ -52,6 +58,15 @@ class _FileId(Struct):
 
 class _FileList(Struct):
     data: list[_FileId]
+
+
+class _Batch(Struct):
+    id: str
+    status: str
+
+
+class _Batches(Struct):
+    data: list[_Batch]
 
 
 class Service:
@@ -86,7 +101,11 @@ class Service:
         self._put(_script(rules))
 
     def reset(self) -> None:
-        """Be as at the start: the first rules, no files, no chats."""
+        """Go back to the first rules, without files, chats and batches that run.
+
+        What stays: keys that were made, the list of batches, recorded usage, and what limits have counted.
+        """
+        self._end_batches()  # before the rules, which their lines would use up
         self._put(self._first_script)
         self._delete_files()
         self._call("DELETE", "/testing/chats")
@@ -100,15 +119,31 @@ class Service:
         return {
             "OPENAI_BASE_URL": self.base_url,
             "OPENAI_API_KEY": self.api_key,
+            "DASHSCOPE_BASE_URL": self.native_url,  # of `dashscope.Client`, before the next
             "DASHSCOPE_HTTP_BASE_URL": self.native_url,
             "DASHSCOPE_COMPATIBLE_BASE_URL": self.base_url,
             "DASHSCOPE_API_KEY": self.api_key,
-            "NO_PROXY": "127.0.0.1,localhost",
+            "DASHSCOPE_PROTOCOL": "native",  # that of the address
+            "DASHSCOPE_WORKSPACE": DEFAULT_WORKSPACE,  # a developer's own is none that the key opens
+            "NO_PROXY": NOT_BY_PROXY,
+            "no_proxy": NOT_BY_PROXY,  # Python looks at it first
         }
 
     def _put(self, script: Script) -> None:
         self._call("PUT", "/testing/script", script)
         self._script = script
+
+    def _end_batches(self) -> None:
+        path = f"/compatible-mode/v1/batches?limit={PAGE_OF_BATCHES}&status={','.join(UNFINISHED)}"
+        until = time.monotonic() + BATCHES_END_WITHIN_S
+        while batches := msgspec.json.decode(self._call("GET", path), type=_Batches).data:
+            if time.monotonic() > until:
+                raise Refused(f"{batches[0].id} does not come to its end: {batches[0].status}")
+            for batch in batches:
+                if batch.status in CANCELABLE:
+                    with suppress(Refused):  # it has come to its end in this moment
+                        self._call("POST", f"/compatible-mode/v1/batches/{batch.id}/cancel")
+            time.sleep(0.02)
 
     def _delete_files(self) -> None:
         path = f"/compatible-mode/v1/files?limit={PAGE_OF_FILES}"

@@ -1,12 +1,17 @@
-"""The grammar of the header that asks for a fault."""
+"""The header that asks for a fault: its grammar, and what is made of an answer before it strikes."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 import pytest
 
+from factories.requests import make_request
 from longscroll.engines.faults import Fault
-from longscroll.errors import InvalidParameter
-from longscroll.protocols.faults import parse_fault
+from longscroll.errors import InvalidParameter, LongscrollError
+from longscroll.protocols.exchange import EventStream, Request, Route
+from longscroll.protocols.faults import fallible, parse_fault
+from longscroll.types import ChatEvent, Delta
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,26 @@ def test_a_header_is_a_name_and_settings(value: str, fault: Fault) -> None:
 def test_what_is_wrong_is_named() -> None:
     with pytest.raises(InvalidParameter, match=r"any of after, delay_s, message, retry_after_s, .*got 'fire'"):
         parse_fault("fire")
+
+
+async def test_no_more_of_an_answer_is_made_than_comes_before_the_fault() -> None:
+    made: list[ChatEvent] = []
+
+    async def events() -> AsyncGenerator[ChatEvent, None]:
+        for text in ("a", "b", "c"):
+            made.append(Delta(text=text))
+            yield made[-1]
+
+    async def handle(_request: Request) -> EventStream:
+        return EventStream(events=events(), render=no_bytes, fail=no_bytes, heartbeat=bytes)
+
+    route = fallible(Route(method="POST", path="/v1/x", scope=None, handler=handle))
+    answer = await route.handler(make_request(headers={"x-longscroll-fault": "InternalError.Algo; after=2"}))
+    assert isinstance(answer, EventStream)
+    with pytest.raises(LongscrollError):
+        [event async for event in answer.events]
+    assert made == [Delta(text="a"), Delta(text="b")]
+
+
+def no_bytes(_subject: object) -> bytes:
+    return b""

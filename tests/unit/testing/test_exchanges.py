@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,14 @@ async def test_the_key_of_the_caller_is_nowhere_in_what_was_asked() -> None:
     assert found == Asked(method="POST", path="/v1/REMOVED", json={"note": "mine is REMOVED"})
 
 
+async def test_a_key_of_a_body_makes_no_difference() -> None:
+    one, other = [
+        await asked(f'{{"api_key": "{key}", "note": "{key}"}}'.encode())
+        for key in ("key-of-mine-0123456789", "sk-of-somebody-else-1")
+    ]
+    assert one == other == Asked(method="POST", path="/v1/x", json={"api_key": "REMOVED", "note": "REMOVED"})
+
+
 @pytest.mark.parametrize("data", ["春".encode(), b"", b"\xe6\x98", b"data: {}\n\n"])
 def test_a_piece_gives_back_its_bytes(data: bytes) -> None:
     assert piece(0.123456, data).body == data
@@ -114,7 +124,7 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         ("", "no recording, line 1"),
         ('{"deltas": []}', "no recording, line 1"),
         ('{"format": "longscroll-recording", "version": 2}', "longscroll-recording of version 2; expected"),
-        ('{"format": "longscroll-recording", "version": 1}\n{}', "no recording, line 2"),
+        ('{"format": "longscroll-recording", "version": 1}\n{}\n', "no recording, line 2"),
     ],
 )
 def test_another_file_is_refused_by_line(tmp_path: Path, content: str, words: str) -> None:
@@ -122,6 +132,66 @@ def test_another_file_is_refused_by_line(tmp_path: Path, content: str, words: st
     path.write_text(content)
     with pytest.raises(RecordingError, match=words):
         load(path)
+
+
+def recorded(path: Path, *exchanges: Exchange) -> Path:
+    recording = Recording(path)
+    for exchange in exchanges:
+        recording.add(exchange)
+    recording.close()
+    return path
+
+
+def test_a_last_line_without_its_end_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = recorded(tmp_path / "a.jsonl", EXCHANGE, EXCHANGE)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert load(path) == [EXCHANGE]
+    assert caplog.messages == [f"{path} ends inside of line 3: this exchange is left out."]
+
+
+@pytest.mark.parametrize("n_left", [0, 9, 20])
+def test_what_was_left_of_a_last_line_is_cut_off_before_more_is_added(tmp_path: Path, n_left: int) -> None:
+    path = recorded(tmp_path / "a.jsonl", EXCHANGE)
+    path.write_bytes(path.read_bytes() + b'{"asked":{"method":"GET","pa'[:n_left])
+    assert load(recorded(path, EXCHANGE)) == [EXCHANGE, EXCHANGE]
+
+
+def test_a_recording_may_be_cut_inside_of_its_first_line(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.jsonl")
+    path.write_bytes(path.read_bytes()[:20])
+    assert load(recorded(path, EXCHANGE)) == [EXCHANGE]
+
+
+def test_another_file_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.touch(0o600)
+    path.write_text("one line without an end")
+    with pytest.raises(RecordingError, match="no recording, line 1"):
+        Recording(path)
+    assert path.read_text() == "one line without an end"
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process become larger."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_an_exchange_without_room_for_all_of_it_is_not_kept_and_says_so(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.jsonl", EXCHANGE)
+    recording = Recording(path)
+    with largest_file(path.stat().st_size + 20), pytest.raises(RecordingError, match="cannot be written: File too"):
+        recording.add(EXCHANGE)
+    recording.add(EXCHANGE)
+    recording.close()
+    assert load(path) == [EXCHANGE, EXCHANGE]
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

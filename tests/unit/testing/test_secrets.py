@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from longscroll.testing.secrets import Secrets, is_secret_name
@@ -51,6 +53,7 @@ def test_a_key_is_removed_from_a_request_however_it_is_written() -> None:
     [
         secrets(),
         secrets((b"cookie", f"session={KEY}; theme=dark".encode())),
+        secrets((b"set-cookie", f"session={KEY}; Path=/; HttpOnly".encode())),
         secrets((b"a", b"b"), query=f"key={KEY}".encode()),
     ],
 )
@@ -65,3 +68,52 @@ def test_a_reply_keeps_every_byte_in_its_place_also_where_a_key_stands_across_pi
 
 def test_a_short_value_is_not_looked_for_in_other_words() -> None:
     assert secrets((b"authorization", b"Bearer abc")).removed(b"abcdef Bearer") == b"abcdef Bearer"
+
+
+def test_of_a_cookie_its_value_alone_is_a_secret() -> None:
+    cookie = b"session=0123456789; Path=/; SameSite=Strict"
+    assert secrets((b"set-cookie", cookie)).removed(b"session, SameSite and Strict") == b"session, SameSite and Strict"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+@pytest.mark.parametrize("after", ["", ":and more"])
+def test_a_key_is_found_in_base64_also_among_other_bytes(before: str, after: str) -> None:
+    key = "sk-0123456789~?ÿ"
+    known = Secrets()
+    known.learn([(b"api-key", key.encode("latin-1"))])
+    text = (before + key + after).encode()
+    for written in (base64.b64encode(text), base64.urlsafe_b64encode(text).rstrip(b"=")):
+        left = known.removed(written)
+        assert b"REMOVED" in left
+        assert len(left) <= len(b"REMOVED") + len(base64.b64encode((before + after).encode())) + 4
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        (b"another is sk-of_somebody-else.", b"another is REMOVED."),
+        (b'"\\nsk-of_somebody-else"', b'"\\nREMOVED"'),
+        (b"-H 'Authorization: Bearer abc.def-ghi_jkl~mno'", b"-H 'Authorization: Bearer REMOVED'"),
+        (b"sk-short, task-management-of-mine, Bearer of news", b"sk-short, task-management-of-mine, Bearer of news"),
+    ],
+)
+def test_what_looks_like_a_key_is_one(said: bytes, left: bytes) -> None:
+    assert Secrets().removed(said) == left
+
+
+def test_a_key_that_a_reply_hands_out_is_overwritten_and_known_from_then_on() -> None:
+    known, token = Secrets(), b"st-0123456789abcdef"
+    known.learn_body(b'{"token": "%b"}' % token)
+    assert known.masked([b'{"token": "st-01', b'23456789abcdef"}']) == [b'{"token": "xxxxx', b'xxxxxxxxxxxxxx"}']
+    assert known.removed(b"it is %b" % token) == b"it is REMOVED"
+
+
+def test_a_key_that_was_overwritten_is_removed_from_a_request_as_the_key_was() -> None:
+    [masked] = Secrets().masked([b"sk-0123456789abcdef"])
+    assert Secrets().removed(b"/v1/" + masked) == b"/v1/REMOVED"
+
+
+def test_a_short_member_is_overwritten_in_its_place_only() -> None:
+    known = Secrets()
+    known.learn_body(b'{"password": "lighthouse"}')
+    assert known.masked([b'{"password": "lighthouse"} lighthouse']) == [b'{"password": "xxxxxxxxxx"} lighthouse']
