@@ -233,9 +233,9 @@ class RunningCount:
             self._last = probe[-1]
         return self._n_settled + bool(self._last)
 
-    def total(self) -> int:
-        """Count the whole text exactly; it may still grow afterwards."""
-        return self._n_settled + self._counter.count("".join(self._tail))
+    def total(self, more: str = "") -> int:
+        """Count the whole text exactly, with ``more`` at its end; it may still grow afterwards."""
+        return self._n_settled + self._counter.count("".join((*self._tail, more)))
 
     def _settle(self, text: str) -> None:
         self._n_settled += self._counter.count("".join(self._tail) + text)

@@ -159,9 +159,11 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     is_exempt: bool = False  # from limits, as the lines of a batch are
     model: str
     messages: tuple[Message, ...]
+    further: tuple[tuple[Message, ...], ...] = ()  # conversations answered after it, as more choices of one answer
     sampling: Sampling = Sampling()
     form: AnswerForm = AnswerForm()
     citations: CitationMode | None = None  # None: as the model is configured
+    counts_deltas: bool = True  # each Delta says how many tokens there are so far
     wants_report: bool = False
     wants_partial: bool = False  # answer from the first pages of a file that is still being parsed
 
@@ -236,7 +238,10 @@ class ToolCallPiece(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Delta(Struct, frozen=True, kw_only=True, tag="delta"):
-    """The next piece of the answer. ``n_output_tokens`` is cumulative over all choices and never falls."""
+    """The next piece of the answer. ``n_output_tokens`` is cumulative over all choices and never falls.
+
+    Both counts are 0 in an answer whose request does not ask for them.
+    """
 
     text: str
     annotations: tuple[Annotation, ...] = ()

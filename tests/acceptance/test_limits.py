@@ -125,6 +125,14 @@ def test_what_is_refused_takes_nothing_of_a_limit_of_requests(service: RunningSe
     assert (refused, served) == ([400] * 8, [200, 200, 200, 429])
 
 
+def test_a_completion_of_several_prompts_is_one_request_for_limits_and_usage(service: RunningService) -> None:
+    client = Client(service)
+    body = {"model": "few", "prompt": ["go", "on", "and on"]}
+    replies = [client.request("POST", "/v1/completions", body) for _ in range(4)]
+    assert [reply.status for reply in replies] == [200, 200, 200, 429]
+    assert recorded(service.data_dir) == sorted(filter(None, map(told, replies)))
+
+
 def test_a_burst_over_a_limit_of_requests_at_once_is_shed_at_once(service: RunningService) -> None:
     client = Client(service)
     with socket.create_connection(service.host_and_port) as holding, ThreadPoolExecutor(N_BURST) as crowd:

@@ -24,6 +24,7 @@ from factories.usage import SCRIPT, SURFACES, Ledger, ask, first_frame, recorded
 from longscroll.telemetry import Moment
 
 BEES = "The lighthouse of Quarrel Point was lit in 1871.\n\nIts keeper, Ada Thornbury, kept bees in the lamp room.\n"
+COMPLETIONS = "/compatible-mode/v1/completions"
 N_CLIENTS = 8
 N_KILLS = 6
 REFUSED: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -120,16 +121,25 @@ def test_a_stream_that_the_end_of_the_service_cuts_off_leaves_a_row(tmp_path: Pa
 
 
 @pytest.mark.item(82, 115)
-def test_each_prompt_of_a_completion_has_a_row(service: RunningService) -> None:
+def test_a_completion_of_several_prompts_has_one_row_with_what_its_client_was_told(service: RunningService) -> None:
     client = Client(service)
+    before = usage(client)["total"]["requests"]
     body = {"model": "scripted", "prompt": ["count", "count on"]}
-    reply = client.request("POST", "/compatible-mode/v1/completions", body)
-    said, rows = told(reply), listed(client)
+    said = told(client.request("POST", COMPLETIONS, body))
     assert said is not None
-    pair = [rows[said.request_id], rows[f"{said.request_id}-1"]]
-    assert [row["operation"] for row in pair] == ["completion", "completion"]
-    assert sum(row["input_tokens"] for row in pair) == said.n_input
-    assert sum(row["output_tokens"] for row in pair) == said.n_output
+    row = listed(client)[said.request_id]
+    assert (row["operation"], row["outcome"]) == ("completion", "ok")
+    assert (row["input_tokens"], row["output_tokens"]) == (said.n_input, said.n_output)
+    assert usage(client)["total"]["requests"] == before + 1
+
+
+@pytest.mark.item(81, 115)
+def test_a_whole_completion_whose_last_prompt_fails_has_no_row(service: RunningService) -> None:
+    client = Client(service)
+    before = usage(client)["total"]
+    body = {"model": "scripted", "prompt": ["count", "count on", "refuse"]}
+    assert client.request("POST", COMPLETIONS, body).status == 503
+    assert usage(client)["total"] == before
 
 
 @pytest.mark.item(82, 90)

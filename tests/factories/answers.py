@@ -154,9 +154,8 @@ class ScriptedAnswers:
     async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Play the script."""
         self.requests.append(request)
-        question = next(message.content for message in reversed(request.messages) if message.role == "user")
         try:
-            for step in SCRIPTS.get(question, [*pieces(question), finish(1)]):
+            for step in _steps(request):
                 if isinstance(step, float):
                     await asyncio.sleep(step)
                 elif isinstance(step, Exception):
@@ -166,3 +165,31 @@ class ScriptedAnswers:
         except (asyncio.CancelledError, GeneratorExit):
             self.n_cancelled += 1
             raise
+
+
+def _steps(request: ChatRequest) -> list[Step]:
+    """Return the scripts of all conversations in turn, with one end."""
+    steps: list[Step] = []
+    ends: list[Finish] = []
+    for number, messages in enumerate((request.messages, *request.further)):
+        question = next(message.content for message in reversed(messages) if message.role == "user")
+        for step in SCRIPTS.get(question, [*pieces(question), finish(1)]):
+            if isinstance(step, Finish):
+                ends.append(step)
+            elif isinstance(step, Delta):
+                steps.append(replace(step, choice=number * request.sampling.n_choices + step.choice))
+            else:
+                steps.append(step)
+    return [*steps, *([_one_end(ends)] if ends else [])]
+
+
+def _one_end(ends: Sequence[Finish]) -> Finish:
+    reason, *others = (reason for end in ends for reason in end.reasons)
+    usage = ends[0].usage
+    if len(ends) > 1:
+        usage = Usage(
+            n_input_tokens=sum(end.usage.n_input_tokens for end in ends),
+            n_output_tokens=sum(end.usage.n_output_tokens for end in ends),
+            n_read_tokens=sum(end.usage.n_read_tokens for end in ends),
+        )
+    return replace(ends[0], reason=reason, other_reasons=tuple(others), usage=usage)

@@ -359,3 +359,14 @@ async def test_a_killed_writer_loses_no_acknowledged_row(tmp_path: Path) -> None
     assert len(acknowledged) >= 200
     assert set(acknowledged) <= stored
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_only_what_is_to_be_forced_waits_for_the_disk(tmp_path: Path) -> None:
+    backend = Sqlite(tmp_path / "longscroll.db", n_readers=1, busy_timeout_s=1)
+    waits = []
+    for is_forced in (True, False, False, True):
+        with backend.writing(is_forced=is_forced) as connection:
+            waits.append(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+    backend.force()
+    backend.close()
+    assert waits == [2, 1, 1, 2]  # FULL, NORMAL

@@ -69,6 +69,7 @@ def test_the_service_is_asked_in_the_words_of_the_domain(service: WireService) -
         ),
         sampling=Sampling(temperature=0, max_tokens=7, stop=("停",), seed=3),
         citations="marks",
+        counts_deltas=False,
         wants_report=True,
         wants_partial=True,
     )

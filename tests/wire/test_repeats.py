@@ -51,6 +51,7 @@ def test_without_a_key_and_in_another_workspace_each_upload_is_a_file(service: W
     ids = [upload(service, None)[1]["id"], upload(service, None)[1]["id"]]
     ids += [upload(service, "shared", key=key)[1]["id"] for key in (KEY, FOREIGN_KEY)]
     assert len(set(ids)) == 4
+    assert upload(service, "shared")[1]["id"] == ids[2]
 
 
 @pytest.mark.item(129)

@@ -14,6 +14,7 @@ import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -261,6 +262,7 @@ def load_pepper(data_dir: Path) -> bytes:
     return pepper
 
 
+@lru_cache(maxsize=1024)
 def cache_salt(pepper: bytes, workspace: str) -> str:
     """Return what keeps the prefix caches of a model server apart: constant within a workspace, and not to be guessed.
 

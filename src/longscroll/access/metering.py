@@ -1,4 +1,4 @@
-"""What requests used: one durable row for each, before its client is told.
+"""What requests used: one row for each, written before its client is told, which no end of the process takes back.
 
 Owns when a row is written and what it says of a request that did not end well: what its client was told. Who was told
 nothing, has no row: a refusal, an error before the first token, a whole answer that nobody waited for. Tokens that
@@ -58,13 +58,21 @@ class Metering:
         self._waiting: deque[UsageRecord] = deque()
         self._writing: asyncio.Task[None] | None = None
 
-    def begin(self, record: UsageRecord, *, limited_as: str | None, n_expected: int = 0) -> Meter:
+    def begin(
+        self,
+        record: UsageRecord,
+        *,
+        limited_as: str | None,
+        n_expected: int = 0,
+        count: Callable[[], int] | None = None,
+    ) -> Meter:
         """Return the meter of a request whose input is counted; enter it around the work.
 
         Args:
             record: what is known of the request so far; ``at`` is when it was asked.
             limited_as: the model's own name, whose limit the tokens count against; None: no limit holds.
             n_expected: tokens that the answer is expected to have.
+            count: returns how many it has so far; asked where it is cut off. None: ``Meter.wrote`` says it.
 
         Raises:
             TokenRateExceeded: the workspace has too few tokens left of this minute.
@@ -75,7 +83,7 @@ class Metering:
         reservation = Reservation(None, 0)
         if limited_as is not None:
             reservation = self._limits.reserve(record.workspace, limited_as, record.n_input + n_expected)
-        return Meter(self, record, reservation)
+        return Meter(self, record, reservation, count=count)
 
     async def record(self, record: UsageRecord) -> None:
         """Write a row; its client may be told when this returns. A request without a key has none."""
@@ -127,25 +135,33 @@ class Metering:
 class Meter:
     """What one request uses, from its beginning to its row; a context manager around the work."""
 
-    def __init__(self, metering: Metering, record: UsageRecord, reservation: Reservation) -> None:
+    def __init__(
+        self,
+        metering: Metering,
+        record: UsageRecord,
+        reservation: Reservation,
+        *,
+        count: Callable[[], int] | None = None,
+    ) -> None:
         self._metering = metering
         self._record = record
         self._reservation = reservation
+        self._count = count
         self._first_token_at: datetime | None = None
         self._n_output = 0
         self._n_used = 0  # tokens that a limit is charged
         self._is_over = False  # the row of the whole is written, or being written
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether the first token was written."""
-        return self._first_token_at is not None
+    def began(self) -> None:
+        """Say that the answer has a token; only the first time matters."""
+        if self._first_token_at is None:
+            self._first_token_at = self._metering.clock()
 
     def wrote(self, n_output: int) -> None:
-        """Say how many tokens the answer has so far: with the first of them, and as often as it is known later."""
+        """Say how many tokens the answer has so far; a stream's client is told them in this moment."""
         self._n_output = n_output
-        if self._first_token_at is None and n_output:
-            self._first_token_at = self._metering.clock()
+        if n_output:
+            self.began()
 
     async def finish(self, usage: Usage) -> None:
         """Write the row of an answer that is whole; its client may be told when this returns."""
@@ -169,6 +185,8 @@ class Meter:
     ) -> None:
         """Settle the reservation; write the row of a stream that was cut off after it had begun to answer."""
         has_left = isinstance(error, GeneratorExit | asyncio.CancelledError)
+        if self._count is not None and not self._is_over:
+            self._n_output = self._count()
         is_told = self._record.is_streamed and self._n_output > 0 and not self._is_over
         if is_told or (has_left and self._n_output and not self._is_over):
             self._n_used = self._record.n_input + self._n_output

@@ -28,6 +28,7 @@ else:
     aiohttp = late("aiohttp")  # a fifth of a second that a service without model servers has no use for
 
 MAX_ERROR_BODY_BYTES = 64 << 10
+MAX_AT_ONCE_BYTES = 64 << 10
 END_GRACE_S = 0.2
 KEEPALIVE_S = 4.0  # uvicorn, under most model servers, closes idle connections after 5 s
 
@@ -117,6 +118,8 @@ class Connections:
         With ``tail_s`` the answer is whole already: what comes later, or breaks, is its end as well.
         """
         try:
+            if tail_s is None:
+                return await response.content.readany()
             async with asyncio.timeout(tail_s):
                 return await response.content.readany()
         except TimeoutError as error:
@@ -130,6 +133,8 @@ class Connections:
 
     async def read_to_end(self, response: aiohttp.ClientResponse) -> None:
         """Let the connection be used again: it can, once the few bytes after the answer are read."""
+        if response.content.at_eof():
+            return
         with suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(END_GRACE_S):
                 while await response.content.readany():
@@ -195,8 +200,9 @@ class Connections:
             raise ModelUnavailable(f"The model server {self.options.name} is not connected.")
 
         async def post() -> aiohttp.ClientResponse:
-            # A stream, because aiohttp would write bytes to the socket in one go (and warns about more than 1 MiB).
-            return await session.post(url, data=io.BytesIO(body), allow_redirects=False)
+            # A long one as a stream: aiohttp would write it to the socket in one go (and warns about more than 1 MiB).
+            data = body if len(body) <= MAX_AT_ONCE_BYTES else io.BytesIO(body)
+            return await session.post(url, data=data, allow_redirects=False)
 
         try:
             return await post()

@@ -35,6 +35,25 @@ class EventParser:
         Raises:
             EngineFailed: one event is longer than ``max_event_bytes``.
         """
+        if self._is_usual(block):
+            for event in block[:-2].split(b"\n\n"):
+                if event.startswith(b"data: ") and b"\n" not in event:
+                    yield event[6:]
+                else:
+                    yield from self._feed(event + b"\n\n")
+        else:
+            yield from self._feed(block)
+
+    def _is_usual(self, block: bytes) -> bool:
+        """Whether a block is whole events, as most are, with line ends that need no search."""
+        return (
+            block.endswith(b"\n\n")
+            and b"\r" not in block
+            and len(block) <= self._max_event_bytes
+            and not (self._line or self._data or self._ended_in_cr or self._is_first_line)
+        )
+
+    def _feed(self, block: bytes) -> Iterator[bytes]:
         if self._ended_in_cr and block.startswith(b"\n"):
             block = block[1:]
             self._ended_in_cr = False

@@ -245,16 +245,20 @@ class AnswerStream:
         self._is_done = True
         yield from self.close()
 
-    def _take(self, data: bytes) -> Iterator[Piece]:
-        if self._is_done:
-            return
-        if data.strip() == b"[DONE]":
+    def _take(self, data: bytes) -> Iterable[Piece]:
+        if self._is_done or data.strip() == b"[DONE]":
             self._is_done = True
-            return
+            return ()
         chunk = _decoded(data)
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)
-        for choice in chunk.choices or ():
+        choices = chunk.choices or ()
+        if len(choices) == 1 and (text := _only_text(choices[0])):
+            return (Text(text),)
+        return self._pieces(choices)
+
+    def _pieces(self, choices: Iterable[_Choice]) -> Iterator[Piece]:
+        for choice in choices:
             if choice.index:
                 continue
             part = choice.delta or choice.message
@@ -295,6 +299,14 @@ def _decoded(data: bytes) -> _Chunk:
     if chunk.choices is None and chunk.message is not None:
         raise error_in_stream({"message": chunk.message, "code": chunk.code})
     return chunk
+
+
+def _only_text(choice: _Choice) -> str | None:
+    """Return the text of a choice that has nothing else, as most chunks; None of any other."""
+    delta = choice.delta
+    if delta is None or delta.tool_calls or choice.index or choice.logprobs or choice.finish_reason not in _RUNNING:
+        return None
+    return delta.content
 
 
 def _logprobs(choice: _Choice) -> tuple[bytes, ...]:

@@ -106,6 +106,7 @@ def to_chat_request(
         request_id=request.id,
         surface=request.surface,
         is_streamed=is_streamed,
+        counts_deltas=is_streamed and request.surface == "dashscope",  # nowhere else are they told
         is_exempt=request.is_exempt,
         model=model,
         messages=messages,

@@ -37,6 +37,7 @@ class Choice:
         self._citer = Citer(evidence, citations, reads_marks=engine.writes_marks)
         prefix = "" if Ability.CONTINUES in engine.abilities else prefix
         self._trimmer = Trimmer(prompt.sampling.stop, prefix=prefix) if prefix or prompt.sampling.stop else None
+        self._is_plain = number == 0 and self._trimmer is None  # what the citer gives goes out as it is
 
     @property
     def reason(self) -> FinishReason:
@@ -59,6 +60,8 @@ class Choice:
             yield delta
 
     def _feed(self, event: Text | Mark | ToolCallPiece) -> Delta | None:
+        if self._is_plain and isinstance(event, Text) and not event.logprobs:  # most of what there is
+            return self._citer.feed(event)
         if isinstance(event, ToolCallPiece):
             self._calls_tools = True
             delta: Delta | None = Delta(text="", tool_calls=(event,))

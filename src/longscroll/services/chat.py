@@ -15,15 +15,16 @@ from msgspec import Struct, structs
 from longscroll.access.metering import Meter, Metering
 from longscroll.documents.ingest import Ingest
 from longscroll.engines.base import Engine, EngineUsage
-from longscroll.errors import FileGone, InputTooLong, InvalidFile
+from longscroll.errors import FileGone, InputTooLong, InvalidFile, TooManyFiles
 from longscroll.reading.messages import Source
 from longscroll.reading.reader import EvidenceFound, Reader, ReadingFinish, ReadingRequest
 from longscroll.services.attachments import Attachment, Attachments, Found
 from longscroll.services.demands import meet
+from longscroll.services.in_turn import answer_in_turn
 from longscroll.services.in_use import FilesInUse, Use
 from longscroll.services.models import Model, ModelCatalog
-from longscroll.services.output import OutputCount
-from longscroll.services.references import Conversation, FileReference, read_conversation
+from longscroll.services.output import ON_LOOP_CHARS, OutputCount
+from longscroll.services.references import MAX_FILES, Conversation, FileReference, read_conversation
 from longscroll.storage.base import BlobStore, FileStore, UsageRecord
 from longscroll.tokens import JSON_MODE_TOKENS, TokenCounter, count_chat
 from longscroll.types import (
@@ -43,9 +44,6 @@ MAX_TOTAL_TOKENS = 10_000_000
 EXPECTED_ANSWER_TOKENS = 512
 """What an answer is expected to have where ``max_tokens`` does not say: reserved of a limit until it is known."""
 
-_ON_LOOP_CHARS = 2_000
-"""A longer text is counted and sorted in a thread: the event loop is given a millisecond."""
-
 
 class ChatOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a chat may ask for and how long it waits."""
@@ -61,7 +59,12 @@ class _Asked(Struct, frozen=True):
     at: datetime
     model: Model
     engine: Engine
-    conversation: Conversation
+    conversations: tuple[Conversation, ...]
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """The ids of the files of all conversations, each once."""
+        return tuple(dict.fromkeys(file_id for one in self.conversations for file_id in one.file_ids))
 
 
 class ChatService:
@@ -105,11 +108,14 @@ class ChatService:
         asked_at = self._metering.clock()
         model, engine = self._catalog.answering(request.model)
         request = meet(request, model, engine, self._counter)
-        asked = _Asked(request, asked_at, model, engine, await self._understand(request.messages))
+        conversations = [await self._understand(messages) for messages in (request.messages, *request.further)]
+        asked = _Asked(request, asked_at, model, engine, tuple(conversations))
+        if len(asked.file_ids) > MAX_FILES:
+            raise TooManyFiles
         deadline = asyncio.get_running_loop().time() + self._options.parse_wait_s
-        can_retry, is_known = request.wants_partial, False
+        can_retry, is_known = request.wants_partial and not request.further, False
         while True:
-            with self._in_use.use(request.workspace, asked.conversation.file_ids) as use:
+            with self._in_use.use(request.workspace, asked.file_ids) as use:
                 try:
                     found = await self._find(asked, is_known=is_known)
                     if not found.pending:
@@ -130,7 +136,7 @@ class ChatService:
 
     async def _understand(self, messages: Sequence[Message]) -> Conversation:
         """Sort the messages; a long text is sorted in a thread, away from other requests."""
-        if sum(len(message.content) for message in messages) <= _ON_LOOP_CHARS:
+        if sum(len(message.content) for message in messages) <= ON_LOOP_CHARS:
             return read_conversation(messages, count=self._counter.count)
         return await asyncio.to_thread(read_conversation, messages, count=self._counter.count)
 
@@ -138,9 +144,7 @@ class ChatService:
         """Find the files of a conversation; one that was there before, ``is_known``, and is missing now is gone."""
         request = asked.request
         try:
-            return await self._attachments.find(
-                request.workspace, asked.conversation.file_ids, wants_partial=request.wants_partial
-            )
+            return await self._attachments.find(request.workspace, asked.file_ids, wants_partial=request.wants_partial)
         except InvalidFile as error:
             if is_known:
                 raise FileGone(error.file_id) from error
@@ -150,27 +154,21 @@ class ChatService:
         self, asked: _Asked, attachments: Mapping[str, Attachment], use: Use
     ) -> AsyncGenerator[ChatEvent, None]:
         """Answer from files that can be read; ``use`` ends when they are no longer needed."""
-        request, conversation = asked.request, asked.conversation
+        request = asked.request
         n_input = await self._count_input(asked, attachments)
-        output = OutputCount(self._counter, request.sampling.n_choices)
-        reading = ReadingRequest(
-            workspace=request.workspace,
-            question=conversation.question,
-            history=conversation.history,
-            following=conversation.following,
-            behavior=conversation.behavior,
-            sources=_sources(request.workspace, conversation, attachments),
-            sampling=request.sampling,
-            form=request.form,
-            citations=request.citations or asked.model.citations,
-            model=asked.model.served_name,
+        output = OutputCount(self._counter, request.sampling.n_choices * len(asked.conversations))
+        first, *others = (_reading(asked, conversation, attachments) for conversation in asked.conversations)
+        answering = (
+            answer_in_turn(self._reader, (first, *others), asked.engine)
+            if others
+            else self._reader.answer(first, asked.engine)
         )
-        async with self._meter(asked, n_input) as meter, aclosing(self._reader.answer(reading, asked.engine)) as events:
+        async with self._meter(asked, n_input, output) as meter, aclosing(answering) as events:
             async for event in events:
                 if isinstance(event, Delta):
-                    n_output = output.add(event)
-                    meter.wrote(n_output)
-                    yield structs.replace(event, n_input_tokens=n_input, n_output_tokens=n_output)
+                    if output.add(event):
+                        meter.began()
+                    yield _counted(event, n_input, output.n_certain()) if request.counts_deltas else event
                 elif isinstance(event, ReadingFinish):
                     reading_finish = structs.replace(event, sources=_with_parsed(event.sources, attachments))
                     finish = self._finish(reading_finish, asked, n_input=n_input, n_output=await output.total())
@@ -181,7 +179,7 @@ class ChatService:
                 else:
                     yield event
 
-    def _meter(self, asked: _Asked, n_input: int) -> Meter:
+    def _meter(self, asked: _Asked, n_input: int, output: OutputCount) -> Meter:
         request, n_max = asked.request, asked.request.sampling.max_tokens
         record = UsageRecord(
             request_id=request.request_id,
@@ -194,27 +192,28 @@ class ChatService:
             is_streamed=request.is_streamed,
             n_input=n_input,
             is_estimated=not self._counter.is_exact,
-            file_ids=tuple(asked.conversation.file_ids),
+            file_ids=asked.file_ids,
             at=asked.at,
         )
         limited_as = None if request.is_exempt else asked.model.name
-        n_expected = (EXPECTED_ANSWER_TOKENS if n_max is None else n_max) * request.sampling.n_choices
-        return self._metering.begin(record, limited_as=limited_as, n_expected=n_expected)
+        n_answers = request.sampling.n_choices * len(asked.conversations)
+        n_expected = (EXPECTED_ANSWER_TOKENS if n_max is None else n_max) * n_answers
+        return self._metering.begin(record, limited_as=limited_as, n_expected=n_expected, count=output.n_certain)
 
     async def _count_input(self, asked: _Asked, attachments: Mapping[str, Attachment]) -> int:
         """Count the request as ChatML with every reference replaced by its document (PROTOCOL.md §6.5).
 
         The JSON of tools counts as it came.
         """
-        counted: list[tuple[str, int]] = []
-        for part in asked.conversation.parts:
-            n_text = await self._count(part.text)
-            if part.role == "system" and n_text > self._options.inline_limit_tokens:
-                raise InputTooLong(f"Range of input length should be [1, {self._options.inline_limit_tokens}]")
-            counted.append((part.role, n_text + sum(attachments[file_id].n_tokens for file_id in part.file_ids)))
-        request = asked.request
-        is_open = request.messages[-1].is_partial
-        n_input = count_chat(self._counter, counted, is_open=is_open)
+        request, n_input = asked.request, 0
+        for conversation in asked.conversations:
+            counted: list[tuple[str, int]] = []
+            for part in conversation.parts:
+                n_text = await self._count(part.text)
+                if part.role == "system" and n_text > self._options.inline_limit_tokens:
+                    raise InputTooLong(f"Range of input length should be [1, {self._options.inline_limit_tokens}]")
+                counted.append((part.role, n_text + sum(attachments[file_id].n_tokens for file_id in part.file_ids)))
+            n_input += count_chat(self._counter, counted, is_open=request.messages[-1].is_partial)
         if request.form.tools:
             n_input += await self._count(request.form.tools.decode())
         if request.form.format == "json_object":
@@ -224,7 +223,7 @@ class ChatService:
         return n_input
 
     async def _count(self, text: str) -> int:
-        if len(text) <= _ON_LOOP_CHARS:
+        if len(text) <= ON_LOOP_CHARS:
             return self._counter.count(text)
         return await asyncio.to_thread(self._counter.count, text)
 
@@ -249,6 +248,22 @@ class ChatService:
         return Finish(reason=reason, other_reasons=tuple(others), usage=usage, model_served=served, report=report)
 
 
+def _reading(asked: _Asked, conversation: Conversation, attachments: Mapping[str, Attachment]) -> ReadingRequest:
+    request = asked.request
+    return ReadingRequest(
+        workspace=request.workspace,
+        question=conversation.question,
+        history=conversation.history,
+        following=conversation.following,
+        behavior=conversation.behavior,
+        sources=_sources(request.workspace, conversation, attachments),
+        sampling=request.sampling,
+        form=request.form,
+        citations=request.citations or asked.model.citations,
+        model=asked.model.served_name,
+    )
+
+
 def _sources(workspace: str, conversation: Conversation, attachments: Mapping[str, Attachment]) -> tuple[Source, ...]:
     return tuple(
         _file_source(attachments[document.file_id], position)
@@ -268,6 +283,10 @@ def _file_source(attachment: Attachment, position: int) -> Source:
         artifact=str(attachment.artifact),
         n_tokens=attachment.n_tokens,
     )
+
+
+def _counted(delta: Delta, n_input: int, n_output: int) -> Delta:
+    return structs.replace(delta, n_input_tokens=n_input, n_output_tokens=n_output)
 
 
 def _with_parsed(sources: Sequence[SourceReport], attachments: Mapping[str, Attachment]) -> tuple[SourceReport, ...]:

@@ -17,6 +17,7 @@ from longscroll.access.metering import Metering
 from longscroll.engines.vectors import EmbeddingTask, Ranking, RankingTask, Score, Vectors
 from longscroll.errors import InputTooLong, InvalidParameter
 from longscroll.services.models import Model, ModelCatalog
+from longscroll.services.output import ON_LOOP_CHARS
 from longscroll.storage.base import UsageRecord
 from longscroll.tokens import TokenCounter
 from longscroll.types import Operation, SurfaceName, Usage
@@ -28,9 +29,6 @@ EMPTY = "Value error, it should not be empty.: input.{}"
 
 MAX_DIMENSIONS = 65_536
 MAX_DOCUMENTS = 2_048
-
-_ON_LOOP_CHARS = 2_000
-"""Longer texts are counted in a thread: the event loop is given a millisecond."""
 
 
 class Size(Struct, frozen=True):
@@ -173,7 +171,7 @@ class VectorService:
         return sum(counts)
 
     async def _counts(self, texts: Sequence[str]) -> list[int]:
-        if sum(map(len, texts)) <= _ON_LOOP_CHARS:
+        if sum(map(len, texts)) <= ON_LOOP_CHARS:
             return self._counter.count_many(texts)
         return await asyncio.to_thread(self._counter.count_many, texts)
 

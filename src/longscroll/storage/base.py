@@ -268,7 +268,9 @@ class UsageStore(Protocol):
     """The rows of usage: one for each request. They outlive the keys, files and models that they name."""
 
     async def add(self, record: UsageRecord) -> None:
-        """Insert a row; durable when it returns. A later one of the same request takes its place.
+        """Insert a row; when it returns it outlives the process, however that ends, and a second later a power cut.
+
+        A later one of the same request takes its place.
 
         Raises:
             Overloaded, StorageFull: nothing was written.

@@ -1,6 +1,7 @@
 """The threads that a database is used from: one that writes, a few that read.
 
-Owns group commit and the bounds of both queues. Knows no table and no dialect: it is given ``writing`` and ``reading``.
+Owns group commit, what waits for the disk, and the bounds of both queues. Knows no table and no dialect: it is given
+``writing`` and ``reading``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Generic, Protocol, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from msgspec import Struct
 
 from longscroll.errors import Overloaded, StorageFull
@@ -23,12 +25,17 @@ T = TypeVar("T")
 SCRUB_PAUSE_S = 0.01  # before a scrub that somebody stood in the way of is tried again; doubles
 MAX_SCRUB_PAUSE_S = 0.5
 
+_log = structlog.get_logger(__name__)
+
 
 class Backend(Protocol):
     """What a dialect offers; see ``sqlite`` for the promises."""
 
-    def writing(self) -> AbstractContextManager[sa.Connection]:
-        """Open a writing transaction."""
+    def writing(self, *, is_forced: bool = True) -> AbstractContextManager[sa.Connection]:
+        """Open a writing transaction. One that is not forced survives its process, and a power cut after ``force``."""
+
+    def force(self) -> None:
+        """Force to the disk what is committed."""
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """Open a snapshot."""
@@ -44,29 +51,32 @@ class Backend(Protocol):
 
 
 class ConnectionOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds of the queues to the database."""
+    """Bounds of the queues to the database, and of what a power cut can take."""
 
     n_readers: int = 4
     max_waiting_writes: int = 10_000
     max_waiting_reads: int = 10_000
     max_group: int = 256  # writes in one commit
+    force_within_s: float = 1.0  # until the disk has a write that was not forced
 
 
 class _Write(Generic[T]):
     """One write on its way; ``is_committed`` becomes False when its group was rolled back and it must go alone."""
 
-    __slots__ = ("is_committed", "result", "work")
+    __slots__ = ("is_committed", "is_forced", "result", "work")
 
-    def __init__(self, work: Callable[[sa.Connection], T]) -> None:
+    def __init__(self, work: Callable[[sa.Connection], T], *, is_forced: bool) -> None:
         self.work = work
+        self.is_forced = is_forced
         self.result: T
-        self.is_committed: Future[bool] = Future()
+        self.is_committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
 class Connections:
     """Runs functions of a connection in the right thread.
 
     All writes that wait while a commit is under way share the next one: one wait for the disk acknowledges them all.
+    There is no such wait for a group of which none is to be forced; the disk has it a second later.
     When one write of a group raises, the group is rolled back and each of its writes runs again in a transaction of its
     own, so an error meets its own caller only. A write must therefore change the database and nothing else.
     """
@@ -80,24 +90,26 @@ class Connections:
         self._n_reading = 0
         self._is_scrub_due = False
         self._scrubbing: asyncio.Task[None] | None = None
+        self._forcing: asyncio.TimerHandle | None = None
 
-    async def write(self, work: Callable[[sa.Connection], T], *, makes_room: bool = False) -> T:
+    async def write(self, work: Callable[[sa.Connection], T], *, makes_room: bool = False, is_forced: bool = True) -> T:
         """Run ``work`` in the writing thread and return its result once it is durable.
 
         A write that was asked for is carried out even when its caller is canceled. One that ``makes_room`` may use what
-        the disk holds in reserve.
+        the disk holds in reserve. One that is not ``is_forced`` survives the end of the process, however it ends, and a
+        moment later a power cut.
 
         Raises:
             Overloaded: too many writes wait, or another process held the database for too long.
             StorageFull: no space is left; nothing was written.
         """
         try:
-            return await self._write(work)
+            return await self._write(work, is_forced=is_forced)
         except StorageFull:
             if not makes_room:
                 raise
             await _uncanceled(self._writer.submit(self._backend.spend_reserve))
-            return await self._write(work)
+            return await self._write(work, is_forced=is_forced)
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Run ``query`` on a snapshot in a reading thread.
@@ -125,17 +137,33 @@ class Connections:
             self._scrubbing.cancel()
             await asyncio.wait([self._scrubbing])
             self._begin_scrub()  # the last try
+        if self._forcing is not None:
+            self._forcing.cancel()
+            self._begin_force()
         await asyncio.to_thread(self._close)
 
-    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+    async def _write(self, work: Callable[[sa.Connection], T], *, is_forced: bool) -> T:
         if len(self._waiting) >= self._options.max_waiting_writes:
             raise Overloaded("Too many writes wait for the database; ask again later.")
-        write = _Write(work)
+        loop = asyncio.get_running_loop()
+        write = _Write(work, is_forced=is_forced)
         self._waiting.append(write)
-        self._writer.submit(self._commit_group)
-        if await _uncanceled(write.is_committed):
+        self._writer.submit(self._commit_group, loop)
+        if not is_forced and self._forcing is None:
+            self._forcing = loop.call_later(self._options.force_within_s, self._begin_force)
+        if await write.is_committed:
             return write.result
-        return await _uncanceled(self._writer.submit(self._commit_alone, work))
+        return await _uncanceled(self._writer.submit(self._commit_alone, write))
+
+    def _begin_force(self) -> None:
+        self._forcing = None
+        self._writer.submit(self._force)
+
+    def _force(self) -> None:
+        try:
+            self._backend.force()
+        except OSError as error:
+            _log.error("what is committed was not forced to the disk", reason=error.strerror)
 
     def _begin_scrub(self) -> Future[bool]:
         self._is_scrub_due = False
@@ -153,37 +181,44 @@ class Connections:
         self._readers.shutdown()
         self._backend.close()
 
-    def _commit_group(self) -> None:
+    def _commit_group(self, loop: asyncio.AbstractEventLoop) -> None:
         group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._options.max_group))]
         if not group:  # an earlier call took them all
             return
-        is_committed = False
+        outcome: bool | Overloaded | StorageFull = False
         try:
             self._commit(group)
-            is_committed = True
+            outcome = True
         except (Overloaded, StorageFull) as error:  # the state of the database: alone they would fare no better
-            for write in group:
-                write.is_committed.set_exception(error)
+            outcome = error
         finally:
-            for write in group:
-                if not write.is_committed.done():
-                    write.is_committed.set_result(is_committed)
+            loop.call_soon_threadsafe(_tell, group, outcome)
 
     def _commit(self, group: list[_Write[Any]]) -> None:
-        with self._backend.writing() as connection:
+        with self._backend.writing(is_forced=any(write.is_forced for write in group)) as connection:
             for write in group:
                 write.result = write.work(connection)
             reached(Moment.ROW_WRITTEN)
         reached(Moment.ROW_COMMITTED)
 
-    def _commit_alone(self, work: Callable[[sa.Connection], T]) -> T:
-        write = _Write(work)
+    def _commit_alone(self, write: _Write[T]) -> T:
         self._commit([write])
         return write.result
 
     def _query(self, query: Callable[[sa.Connection], T]) -> T:
         with self._backend.reading() as connection:
             return query(connection)
+
+
+def _tell(group: list[_Write[Any]], outcome: bool | Overloaded | StorageFull) -> None:
+    """Tell everybody at once what became of their group; some may no longer wait."""
+    for write in group:
+        if write.is_committed.done():
+            continue
+        if isinstance(outcome, bool):
+            write.is_committed.set_result(outcome)
+        else:
+            write.is_committed.set_exception(outcome)
 
 
 async def _uncanceled(future: Future[T]) -> T:

@@ -1,11 +1,12 @@
 """What is particular to SQLite: how to connect, what its errors mean, how to wipe what was deleted.
 
 Owns the pragmas and both engines of one database file. Knows no table. Another database is another module with the
-same five verbs: ``writing``, ``reading``, ``scrub``, ``spend_reserve``, ``close``.
+same six verbs: ``writing``, ``force``, ``reading``, ``scrub``, ``spend_reserve``, ``close``.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from longscroll.storage.reserve import Reserve
 
 WRITER_PRAGMAS = (
     "journal_mode = WAL",
-    "synchronous = FULL",  # an acknowledged row survives a power cut, not only a kill
+    "synchronous = FULL",  # an acknowledged row survives a power cut, not only a kill; see ``writing``
     "foreign_keys = ON",
     "secure_delete = ON",
 )
@@ -45,6 +46,8 @@ class Sqlite:
 
     def __init__(self, path: Path, *, n_readers: int, busy_timeout_s: float) -> None:
         self._busy_timeout_s = busy_timeout_s
+        self._log = path.with_name(path.name + "-wal")
+        self._forces = True  # what the pragma says
         self._reserve = Reserve(path.with_name(path.name + "-reserve"))
         try:
             self._door = Door(path.with_name(path.name + "-door"))
@@ -72,15 +75,29 @@ class Sqlite:
             time.sleep(OPENING_PAUSE_S)
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self, *, is_forced: bool = True) -> Iterator[sa.Connection]:
         """Open a transaction that holds the write lock from its first statement; durable when the block has ended.
+
+        One that is not forced is in the write-ahead log by then, which outlives the process; a power cut may take it
+        until the next forced one, or ``force``, and the database stays whole without it.
 
         Raises:
             StorageFull: no space is left.
             Overloaded: another process held the write lock for longer than the timeout.
         """
-        with _translated(), self._writer.begin() as connection:
-            yield connection
+        with _translated():
+            if is_forced is not self._forces:
+                self._set_forcing(is_forced)
+            with self._writer.begin() as connection:
+                yield connection
+
+    def force(self) -> None:
+        """Force the write-ahead log to the disk. No lock of SQLite is on that file, which closing it would end."""
+        descriptor = os.open(self._log, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -126,6 +143,14 @@ class Sqlite:
         self._reader.dispose()
         self._writer.dispose()
         self._door.close()
+
+    def _set_forcing(self, is_forced: bool) -> None:
+        connection = self._writer.raw_connection()
+        try:
+            connection.cursor().execute(f"PRAGMA synchronous = {'FULL' if is_forced else 'NORMAL'}")
+        finally:
+            connection.close()
+        self._forces = is_forced
 
     def _begin_writing(self, connection: sa.Connection) -> None:
         with self._next_in_line():

@@ -120,6 +120,20 @@ async def test_a_look_up_that_a_revocation_overtakes_is_not_remembered(keys: Key
     await refused(keys, f"Bearer {plaintext}")
 
 
+async def test_what_a_key_began_goes_on_until_the_key_ends(keys: Keys, clock: Clock) -> None:
+    _, revoked = await keys.create("acme", name="laptop", scopes=("chat",))
+    _, short = await keys.create("acme", name="short", expires_at=NOON + timedelta(seconds=2))
+    assert await keys.caller("acme", revoked.id) == Principal(
+        workspace="acme", key_id=revoked.id, scopes=frozenset({"chat"})
+    )
+    await keys.caller("acme", short.id)
+    await keys.revoke(revoked.id)
+    clock.advance(2)
+    for workspace, key in (("acme", revoked), ("acme", short), ("other", revoked)):
+        with pytest.raises(Unauthenticated):
+            await keys.caller(workspace, key.id)
+
+
 async def test_a_remembered_key_expires_on_time(keys: Keys, clock: Clock) -> None:
     plaintext, _ = await keys.create("acme", name="short", expires_at=NOON + timedelta(seconds=2))
     await keys.authenticate(f"Bearer {plaintext}")

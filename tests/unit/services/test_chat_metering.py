@@ -99,6 +99,15 @@ async def test_a_client_that_leaves_a_stream_leaves_what_it_was_told() -> None:
     assert (row.outcome, row.n_input, row.n_output) == ("cancelled", N_INPUT, first.n_output_tokens)
 
 
+async def test_a_stream_that_tells_no_counts_leaves_the_same_row() -> None:
+    async with local_service(engine=Scripted([ANSWER])) as service:
+        async with aclosing(asking(service, is_streamed=True, counts_deltas=False)) as events:
+            first = await anext(events)
+        [row] = rows(service)
+    assert first == Delta(text="One two ")
+    assert (row.outcome, row.n_input, row.n_output) == ("cancelled", N_INPUT, 3)
+
+
 async def test_a_client_that_leaves_before_a_whole_answer_leaves_no_row() -> None:
     async with local_service(engine=Scripted([ANSWER])) as service:
         async with aclosing(asking(service)) as events:

@@ -13,7 +13,10 @@ async def test_the_counts_of_all_choices_add_up_and_never_fall() -> None:
         Delta(text=" three"),
         Delta(text=" four.", choice=1),
     ]
-    counts = [output.add(delta) for delta in deltas]
+    counts = []
+    for delta in deltas:
+        output.add(delta)
+        counts.append(output.n_certain())
     assert counts == sorted(counts)
     assert await output.total() == sum(load_counter().count_many(["One two three", "Three four."]))
 

@@ -9,9 +9,9 @@ from longscroll.services import repeats
 from longscroll.services.repeats import Repeats
 
 
-async def made(named: Repeats, name: str, file_id: str = "file-fe-1") -> str | None:
+async def made(named: Repeats, name: str, file_id: str = "file-fe-1", *, workspace: str = "acme") -> str | None:
     """Hold a name, return what was made under it, and make a file if there was none."""
-    async with named.turn("acme", name) as turn:
+    async with named.turn(workspace, name) as turn:
         before = turn.file_id
         turn.file_id = before or file_id
         return before
@@ -25,6 +25,14 @@ async def test_a_name_is_known_for_a_day() -> None:
     assert await made(named, "a") == "file-fe-1"
     clock.advance(1)
     assert await made(named, "a") is None
+
+
+async def test_a_name_belongs_to_its_workspace_and_keeps_nobody_else_waiting() -> None:
+    named = Repeats(now=Clock())
+    async with named.turn("acme", "a") as turn:
+        assert await made(named, "a", "file-fe-2", workspace="other") is None
+        turn.file_id = "file-fe-1"
+    assert [await made(named, "a", workspace=name) for name in ("acme", "other")] == ["file-fe-1", "file-fe-2"]
 
 
 async def test_a_name_under_which_nothing_was_made_is_forgotten() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from factories.vectors import Ruler, make_vector_service, vector_models
 from longscroll.access.limits import LimitOptions
@@ -131,3 +132,13 @@ async def test_tokens_are_taken_from_the_minutes_allowance() -> None:
     await vectors.embed(asked("x"))
     with pytest.raises(TokenRateExceeded):
         await vectors.embed(asked("spring has come"))
+
+
+async def test_a_line_of_a_batch_passes_every_limit_and_is_recorded() -> None:
+    usage, line = MemoryUsage(), replace(CALLER, is_exempt=True)
+    vectors = service(usage=usage, limits=(LimitOptions(tokens_per_minute=1),))
+    for number in range(3):
+        caller = replace(line, request_id=f"line-{number}")
+        await vectors.embed(replace(asked("spring has come"), caller=caller))
+        await vectors.rank(replace(ranking("x"), caller=replace(line, request_id=f"ranking-{number}")))
+    assert len(usage.rows) == 6

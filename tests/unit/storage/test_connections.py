@@ -27,14 +27,17 @@ class Ledger:
         self.log: list[str] = []
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self, *, is_forced: bool = True) -> Iterator[sa.Connection]:
         self.gate.wait(10)
         self.n_begun += 1
         with self.engine.connect() as connection:
             yield connection
         if self.is_full:
             raise StorageFull
-        self.log.append("commit")
+        self.log.append("commit" if is_forced else "commit unforced")
+
+    def force(self) -> None:
+        self.log.append("force")
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -89,6 +92,26 @@ async def test_a_result_is_known_only_after_the_commit(ledger: Ledger, connectio
     ledger.gate.set()
     assert await write == 0
     assert ledger.log == ["commit"]
+
+
+async def test_a_group_is_forced_where_one_of_it_must_be(ledger: Ledger, connections: Connections) -> None:
+    [first] = [asyncio.create_task(connections.write(lambda _: 1, is_forced=False))]
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(connections.write(lambda _: 2, is_forced=is_forced)) for is_forced in (False, True)]
+    await asyncio.sleep(0.05)
+    ledger.gate.set()
+    assert await asyncio.gather(first, *others) == [1, 2, 2]
+    assert ledger.log == ["commit unforced", "commit"]
+
+
+@pytest.mark.parametrize(("force_within_s", "pause_s"), [(0.01, 0.2), (60.0, 0.0)], ids=["in time", "at the end"])
+async def test_what_is_not_forced_follows(ledger: Ledger, force_within_s: float, pause_s: float) -> None:
+    ledger.gate.set()
+    connections = Connections(ledger, ConnectionOptions(force_within_s=force_within_s))
+    await connections.write(lambda _: None, is_forced=False)
+    await asyncio.sleep(pause_s)
+    await connections.close()
+    assert ledger.log == ["commit unforced", "force"]
 
 
 async def test_a_write_that_raises_fails_alone(ledger: Ledger, connections: Connections) -> None:

@@ -1,7 +1,7 @@
 """POST /completions: the OpenAI protocol from before chats; each prompt is the only turn of a conversation.
 
-Owns what is left of that protocol: text as choices, prompts side by side, ``echo``. What would change the answer and
-cannot be done is refused by name. Knows neither documents nor engines.
+Owns what is left of that protocol: text as choices, several prompts as one request, ``echo``. What would change the
+answer and cannot be done is refused by name. Knows neither documents nor engines.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from longscroll.protocols.openai.chat import DONE, created_at, render_usage
 from longscroll.protocols.openai.errors import error_frame
 from longscroll.protocols.openai.schema import CompletionChoice, CompletionRequest, CompletionUsage, TextCompletion
 from longscroll.protocols.parameters import check
-from longscroll.types import ChatEvent, ChatRequest, Delta, Finish, Message, Progress, Usage
+from longscroll.types import ChatEvent, ChatRequest, Delta, Finish, Message, Progress
 
 MAX_PROMPTS = 16
-"""Prompts of one request; they are answered one after the other."""
+"""Prompts of one request."""
 
 NO_PROMPT = "The prompt field is a required field."
 ONLY_TEXT = "Token ids in prompt are not supported; give text."
@@ -51,32 +51,14 @@ class Completions:
         check(body, max_output_tokens=self._gate.max_output_tokens(model))
         prompts = _prompts(body)
         _refuse_what_changes_answers(body)
-        asked = [_chat_request(request, model, body, number, prompt) for number, prompt in enumerate(prompts)]
-        events = self._all(asked, echoes=prompts if body.echo else [""] * len(prompts))
+        events = self._answer(_chat_request(request, model, body, prompts))
+        if body.echo:
+            events = _echoed(events, [prompt for prompt in prompts for _ in range(body.n or 1)])
         if not body.stream:
             return _whole(request, model, await collect(events))
         with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         renderer = CompletionRenderer(request, model, with_usage=with_usage)
         return EventStream(events=events, render=renderer.render, fail=renderer.fail, heartbeat=renderer.heartbeat)
-
-    async def _all(self, asked: Sequence[ChatRequest], *, echoes: Sequence[str]) -> AsyncGenerator[ChatEvent, None]:
-        """Answer every prompt as if all were one answer with more choices, each after what it echoes."""
-        finishes: list[Finish] = []
-        for number, (request, echo) in enumerate(zip(asked, echoes, strict=True)):
-            first, silent = number * request.sampling.n_choices, set(range(request.sampling.n_choices))
-            async with aclosing(self._answer(request)) as events:
-                async for event in events:
-                    if isinstance(event, Delta):
-                        text = echo + event.text if event.choice in silent else event.text
-                        silent.discard(event.choice)
-                        yield structs.replace(event, text=text, choice=first + event.choice)
-                    elif isinstance(event, Finish):
-                        finishes.append(event)
-                    else:
-                        yield event
-            for choice in sorted(silent):
-                yield Delta(text=echo, choice=first + choice)
-        yield _finish_of_all(finishes)
 
 
 class CompletionRenderer:
@@ -146,27 +128,27 @@ def _refuse_what_changes_answers(body: CompletionRequest) -> None:
         raise InvalidParameter(NO_LOGPROBS, param="logprobs")
 
 
-def _chat_request(request: Request, model: str, body: CompletionRequest, number: int, prompt: str) -> ChatRequest:
-    """Return a prompt as a chat; each has an id of its own, because each is metered."""
-    messages = (Message(role="user", content=prompt),)
+def _chat_request(request: Request, model: str, body: CompletionRequest, prompts: Sequence[str]) -> ChatRequest:
+    """Return all prompts as one request, because it is admitted and metered as one."""
+    messages, *further = ((Message(role="user", content=prompt),) for prompt in prompts)
     asked = to_chat_request(
         request, model, messages, parameters=body, options=body.longscroll, is_streamed=bool(body.stream)
     )
-    request_id = request.id if number == 0 else f"{request.id}-{number}"
-    return structs.replace(asked, operation="completion", request_id=request_id)
+    return structs.replace(asked, operation="completion", further=tuple(further))
 
 
-def _finish_of_all(finishes: Sequence[Finish]) -> Finish:
-    reason, *others = (reason for finish in finishes for reason in finish.reasons)
-    usages = [finish.usage for finish in finishes]
-    usage = Usage(
-        n_input_tokens=sum(usage.n_input_tokens for usage in usages),
-        n_output_tokens=sum(usage.n_output_tokens for usage in usages),
-        n_read_tokens=sum(usage.n_read_tokens for usage in usages),
-        n_cached_tokens=sum(usage.n_cached_tokens for usage in usages),
-        is_estimated=any(usage.is_estimated for usage in usages),
-    )
-    return Finish(reason=reason, other_reasons=tuple(others), usage=usage, model_served=finishes[-1].model_served)
+async def _echoed(events: AsyncGenerator[ChatEvent, None], echoes: Sequence[str]) -> AsyncGenerator[ChatEvent, None]:
+    """Put before each choice what it echoes, and in the place of one that says nothing."""
+    silent = dict(enumerate(echoes))
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Delta) and event.choice in silent:
+                yield structs.replace(event, text=silent.pop(event.choice) + event.text)
+                continue
+            if isinstance(event, Finish):
+                for choice, echo in silent.items():
+                    yield Delta(text=echo, choice=choice)
+            yield event
 
 
 def _whole(request: Request, model: str, answer: WholeAnswer) -> Reply:
