@@ -141,63 +141,56 @@ def line_routes(services: Services, options: ProtocolOptions) -> dict[str, Route
 
 
 def _compat(services: Services, options: ProtocolOptions, base: str) -> Iterable[Route]:
-    gate = Gate(services.catalog, services.limits)
-    chat = Chat(services.answer, gate, options)
-    text = Completions(services.answer, gate)
-    files = compat_files.Files(services.files, options)
     models = compat_models.Models(services.catalog)
-    completion = (compat.ChatCompletionRequest, compat.ChatCompletion)
     return (
-        _row(
-            "POST",
-            f"{base}/chat/completions",
-            "chat",
-            chat.complete,
-            completion,
-            requires=("model", "messages"),
-            events=compat.ChatCompletionChunk,
-        ),
-        _row(
-            "POST",
-            f"{base}/completions",
-            "chat",
-            text.complete,
-            (compat.CompletionRequest, compat.TextCompletion),
-            requires=("model", "prompt"),
-            events=compat.TextCompletion,
-        ),
-        _row(
-            "POST",
-            f"{base}/files",
-            "files:write",
-            files.upload,
-            (Form, compat.FileObject),
-            form=compat_files.UploadForm,
-            parameters=compat_files.UPLOAD_PARAMETERS,
-        ),
-        _row(
-            "GET",
-            f"{base}/files",
-            "files:read",
-            files.list,
-            (None, compat.FileList),
-            parameters=compat_files.LIST_PARAMETERS,
-        ),
-        _row("GET", f"{base}/files/{{id}}", "files:read", files.retrieve, (None, compat.FileObject)),
-        _row("DELETE", f"{base}/files/{{id}}", "files:write", files.delete, (None, compat.FileDeleted)),
-        _row(
-            "GET",
-            f"{base}/files/{{id}}/content",
-            "files:read",
-            files.content,
-            (None, str),
-            content_types=(TEXT, JSON_LINES),
-        ),
+        *_compat_chats(services, options, base),
+        *_compat_files(services, options, base),
         *_compat_batches(services, options, base),
         *_compat_vectors(services, base),
         _row("GET", f"{base}/models", None, models.list, (None, compat.ModelList)),
         _row("GET", f"{base}/models/{{name...}}", None, models.retrieve, (None, compat.ModelObject)),
     )
+
+
+def _compat_chats(services: Services, options: ProtocolOptions, base: str) -> Iterable[Route]:
+    gate = Gate(services.catalog, services.limits)
+    yield _row(
+        "POST",
+        f"{base}/chat/completions",
+        "chat",
+        Chat(services.answer, gate, options).complete,
+        (compat.ChatCompletionRequest, compat.ChatCompletion),
+        requires=("model", "messages"),
+        events=compat.ChatCompletionChunk,
+    )
+    yield _row(
+        "POST",
+        f"{base}/completions",
+        "chat",
+        Completions(services.answer, gate).complete,
+        (compat.CompletionRequest, compat.TextCompletion),
+        requires=("model", "prompt"),
+        events=compat.TextCompletion,
+    )
+
+
+def _compat_files(services: Services, options: ProtocolOptions, base: str) -> Iterable[Route]:
+    files = compat_files.Files(services.files, options)
+    yield _row(
+        "POST",
+        f"{base}/files",
+        "files:write",
+        files.upload,
+        (Form, compat.FileObject),
+        form=compat_files.UploadForm,
+        parameters=compat_files.UPLOAD_PARAMETERS,
+    )
+    pages = compat_files.LIST_PARAMETERS
+    yield _row("GET", f"{base}/files", "files:read", files.list, (None, compat.FileList), parameters=pages)
+    yield _row("GET", f"{base}/files/{{id}}", "files:read", files.retrieve, (None, compat.FileObject))
+    yield _row("DELETE", f"{base}/files/{{id}}", "files:write", files.delete, (None, compat.FileDeleted))
+    content = f"{base}/files/{{id}}/content"
+    yield _row("GET", content, "files:read", files.content, (None, str), content_types=(TEXT, JSON_LINES))
 
 
 def _compat_batches(services: Services, options: ProtocolOptions, base: str) -> Iterable[Route]:
