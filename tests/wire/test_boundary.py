@@ -95,6 +95,10 @@ def test_slashes_too_many_or_too_few_do_not_redirect(service: WireService, path:
     assert service.exchange("POST", path, HELLO).status == 200
 
 
+def test_an_administrator_writes_every_slash(service: WireService) -> None:
+    assert [service.exchange("GET", path).status for path in ("/admin/v1keys", "/testing/v1script")] == [404, 404]
+
+
 @pytest.mark.item(10)
 def test_unknown_headers_and_fields_are_ignored(service: WireService) -> None:
     body = HELLO[:-1] + b',"logit_bias":{"1":2},"metadata":{},"anything":[1,{"deep":null}]}'

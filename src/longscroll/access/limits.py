@@ -1,7 +1,8 @@
 """How much of a model a workspace may use: requests and tokens a minute, and requests at once.
 
 Counters are of a workspace and a model together, shared by all keys and both surfaces, and live in the memory of the
-process that serves them. A request that is refused, here or later, takes nothing. Knows no surface and no request.
+process that serves them. A request that is refused before any work was done for it takes nothing. Knows no surface and
+no request.
 """
 
 from __future__ import annotations
@@ -78,11 +79,12 @@ class Admission:
         self._account = account
 
     def leave(self, *, is_refused: bool) -> None:
-        """Say, once, that it has ended; one that was refused after all gives back what it took of the minute."""
-        if self._account is not None:
-            self._account.n_running -= 1
-            if is_refused and self._account.requests is not None:
-                self._account.requests.take(-1)
+        """Say that it has ended; one that was refused after all gives back what it took of the minute."""
+        account, self._account = self._account, None
+        if account is not None:
+            account.n_running -= 1
+            if is_refused and account.requests is not None:
+                account.requests.take(-1)
 
 
 class Reservation:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from longscroll.access.base import Principal
 from longscroll.access.limits import Limits
-from longscroll.errors import InvalidParameter, MissingModel, ModelAccessDenied
+from longscroll.errors import InvalidParameter, LimitExceeded, MissingModel, ModelAccessDenied, RequestError
 from longscroll.protocols.exchange import Request
 from longscroll.protocols.parameters import GENERIC, explain
 from longscroll.services.models import DEFAULT_MAX_OUTPUT_TOKENS, Model, ModelCatalog, Task
@@ -64,7 +64,7 @@ class Gate:
             model.check_task(task)
         if is_limited and not request.is_exempt:
             admission = self._limits.admit(request.principal.workspace, model.name)
-            request.at_end(lambda status: admission.leave(is_refused=400 <= status < 500))
+            request.at_end(lambda: admission.leave(is_refused=isinstance(request.error, RequestError | LimitExceeded)))
         if wrong_type is not None:
             raise explain(wrong_type) from wrong_type
         return name, body

@@ -165,7 +165,7 @@ class Application:
             entry.error = ConnectionCut.__name__
             await outlet.break_off()
         except LongscrollError as error:
-            entry.error = type(error).__name__
+            request.error, entry.error = error, type(error).__name__
             status = await outlet.refuse(surface, error)
             if status >= 500:
                 _log.warning("request failed", request_id=request.id, status=status, error=repr(error))
@@ -180,7 +180,7 @@ class Application:
             await outlet.refuse(surface, error)
         finally:
             watcher.stop()
-            request.end(outlet.status)
+            request.end()
             self._end(served)
             self._journal.end(entry, _response(request, outlet.status))
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from longscroll.access.base import Principal, Scope
-from longscroll.errors import BodyTooLarge, RequestTimeout, UploadAborted
+from longscroll.errors import BodyTooLarge, LongscrollError, RequestTimeout, UploadAborted
 from longscroll.protocols.encoding import decode, encode
 from longscroll.protocols.options import ProtocolOptions
 from longscroll.types import ChatEvent, SurfaceName
@@ -89,7 +89,8 @@ class Request:
         self.on_body_end: Callable[[], None] | None = None
         self.surface: SurfaceName = "openai"
         self.is_exempt = False  # from limits
-        self._endings: list[Callable[[int], None]] = []
+        self.error: LongscrollError | None = None  # what ended it, where it did not end well
+        self._endings: list[Callable[[], None]] = []
         self._principal: Principal | None = None
         self._scope = scope
         self._receive = receive
@@ -112,8 +113,8 @@ class Request:
     def principal(self, principal: Principal) -> None:
         self._principal = principal
 
-    def at_end(self, ending: Callable[[int], None]) -> None:
-        """Have something called with the status when the request has ended, however it ends; 0: nothing was sent."""
+    def at_end(self, ending: Callable[[], None]) -> None:
+        """Have something called when the request has ended, however it ends; ``error`` is known then."""
         self._endings.append(ending)
 
     def cut(self) -> None:
@@ -121,10 +122,10 @@ class Request:
         if CUT in self._scope:
             self._scope[CUT]()
 
-    def end(self, status: int) -> None:
+    def end(self) -> None:
         """Call what waits for the end; by who serves the request, once."""
         for ending in self._endings:
-            ending(status)
+            ending()
 
     @property
     def query(self) -> dict[str, str]:

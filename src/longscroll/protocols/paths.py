@@ -8,6 +8,8 @@ from urllib.parse import unquote_to_bytes
 from longscroll.protocols.exchange import AsgiScope, Route
 
 VERSION = "v1"
+CLIENT_ROOTS = ("compatible-mode", "api")
+"""Before the version in base URLs that clients are given; administrators write whole paths."""
 
 Segments = tuple[str, ...]
 
@@ -52,8 +54,8 @@ class RouteTable:
 
 def _with_missing_slash(segments: Segments) -> Segments:
     """Return ``…/v1chat/…`` as ``…/v1/chat/…``; every base URL ends in the version."""
-    for position, segment in enumerate(segments[:3]):
-        if segment.startswith(VERSION) and segment != VERSION:
+    for position, segment in enumerate(segments[:2]):
+        if segment.startswith(VERSION) and segment != VERSION and (position == 0 or segments[0] in CLIENT_ROOTS):
             return (*segments[:position], VERSION, segment.removeprefix(VERSION), *segments[position + 1 :])
     return segments
 

@@ -1,7 +1,7 @@
 """Administer keys: who may make, see, replace and end which.
 
 The only place that decides it. The operator manages every workspace, any other admin key its own; nobody hands out more
-than they have. Knows no wire format and no store.
+models than they may use. Knows no wire format and no store.
 """
 
 from __future__ import annotations

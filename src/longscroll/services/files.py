@@ -25,7 +25,9 @@ from longscroll.errors import (
     FileNotParsed,
     FileUnreadable,
     InvalidParameter,
+    Overloaded,
     QuotaExceeded,
+    StorageFull,
     UploadTooLarge,
 )
 from longscroll.services.deletion import Deletions
@@ -291,7 +293,7 @@ class FileService:
         reached(Moment.UPLOAD_ADOPTED)
         try:
             stored = await self.files.add(file, quota=quota)
-        except QuotaExceeded:  # others were stored meanwhile
+        except (QuotaExceeded, StorageFull, Overloaded):  # bytes without a row are nobody's
             await self.blobs.delete_prefix(prefix)
             raise
         self._ingest.notify()

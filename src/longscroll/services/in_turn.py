@@ -18,7 +18,7 @@ from longscroll.types import Delta, Progress
 async def answer_in_turn(
     reader: Reader, readings: Sequence[ReadingRequest], engine: Engine
 ) -> AsyncGenerator[Progress | EvidenceFound | Delta | ReadingFinish, None]:
-    """Answer as ``Reader.answer`` does; EvidenceFound is that of the last conversation."""
+    """Answer as ``Reader.answer`` does; EvidenceFound, plan and coverage are those of the last conversation."""
     finishes: list[ReadingFinish] = []
     for number, reading in enumerate(readings):
         first = number * reading.sampling.n_choices

@@ -149,11 +149,13 @@ class Connections:
         write = _Write(work, is_forced=is_forced)
         self._waiting.append(write)
         self._writer.submit(self._commit_group, loop)
-        if not is_forced and self._forcing is None:
-            self._forcing = loop.call_later(self._options.force_within_s, self._begin_force)
-        if await write.is_committed:
-            return write.result
-        return await _uncanceled(self._writer.submit(self._commit_alone, write))
+        try:
+            if await write.is_committed:
+                return write.result
+            return await _uncanceled(self._writer.submit(self._commit_alone, write))
+        finally:
+            if not is_forced and self._forcing is None:
+                self._forcing = loop.call_later(self._options.force_within_s, self._begin_force)
 
     def _begin_force(self) -> None:
         self._forcing = None

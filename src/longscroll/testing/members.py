@@ -13,7 +13,7 @@ from msgspec import Struct
 
 Span = tuple[int, int]
 
-_MARK = re.compile(rb'[{}]|"((?:[^"\\\n]|\\.)*)(?:"|\Z)(\s*:)?')
+_MARK = re.compile(rb'[{}]|"((?:[^"\\\n]|\\.)*)(?:"|\Z|(?=\\?\n)|\\\Z)(\s*:)?')
 _TELLS = re.compile(
     rb"(?i)[\w-]*(api[-_]?key|access[-_]?key|private[-_]?key|secret|secret[-_]?key|password|authorization|signature)"
     rb"|([\w-]*(access|refresh|id|session|security|auth|api)[-_]?)?token"

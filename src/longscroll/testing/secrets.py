@@ -20,11 +20,13 @@ REMOVED = "REMOVED"
 SHORTEST = 6
 """A shorter value is left where it stands inside a body: it would be found in every other word."""
 SHORTEST_IN_BODY = 16
-"""A shorter member of a body is removed in its place only: it may be a word that questions have too."""
+"""A shorter member of a body, cookie or name of a workspace is removed in its place only: it may be a word."""
 
 _NAME = re.compile(
-    r"(?i)auth|cookie|credential|secret|signature|password|workspace|api[-_]?key|^key$|^token$|access.?token"
+    r"(?i)authorization|(?:^|[-_])auth(?:[-_]|$)|cookie|credential|secret|signature|password|workspace|api[-_]?key|^key$|^token$|access.?token"
 )
+_KEY_NAME = re.compile(r"(?i)authorization|api[-_]?key|^key$|^token$|access.?token")
+"""Names of which also a short value is a key, wherever it stands."""
 _LOOKS_LIKE_A_KEY = re.compile(
     rb"(?:(?<!\w)|(?<=\\[bfnrt]))sk-[\w-]{16,}"  # also behind the white space of a JSON string
     rb"|(?<=Bearer )[\w.~+/=-]{16,}"
@@ -50,8 +52,11 @@ class Secrets:
         """Take the secrets out of the headers and the query of a request, or out of the headers of a reply."""
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         pairs += parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        found = {part for name, value in pairs if is_secret_name(name) for part in _parts(name.lower(), value)}
-        self._add({secret for secret in found if len(secret) >= SHORTEST and secret.lower() != "bearer"})
+        for name, value in pairs:
+            if is_secret_name(name):
+                shortest = SHORTEST if _KEY_NAME.search(name) else SHORTEST_IN_BODY
+                parts = _parts(name.lower(), value)
+                self._add({part for part in parts if len(part) >= shortest and part.lower() != "bearer"})
 
     def learn_body(self, body: bytes) -> None:
         """Take the secrets out of the body of a request or a reply."""

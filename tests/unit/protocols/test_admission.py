@@ -13,6 +13,9 @@ from factories.wire import NARROW_KEY, PRINCIPALS, make_catalog
 from longscroll.access.limits import LimitOptions, Limits
 from longscroll.errors import (
     ConcurrencyExceeded,
+    EngineFailed,
+    EngineRefused,
+    InputTooLong,
     InvalidBody,
     InvalidParameter,
     LongscrollError,
@@ -20,6 +23,7 @@ from longscroll.errors import (
     ModelAccessDenied,
     ModelNotFound,
     RequestRateExceeded,
+    TokenRateExceeded,
 )
 from longscroll.protocols.admission import Gate
 from longscroll.protocols.exchange import Request
@@ -103,17 +107,28 @@ async def test_a_request_runs_until_it_ends() -> None:
     admitting, first = gate(ONE_AT_ONCE), asking()
     await admitting.admit(first, decoder)
     assert await refusal(admitting, asking()) is ConcurrencyExceeded
-    first.end(200)
+    first.end()
     await admitting.admit(asking(), decoder)
 
 
-@pytest.mark.parametrize(("status", "is_counted"), [(200, True), (0, True), (500, True), (400, False), (429, False)])
-async def test_only_what_is_refused_after_all_gives_back_what_it_took_of_the_minute(
-    status: int, is_counted: bool
+@pytest.mark.parametrize(
+    ("error", "is_counted"),
+    [
+        (None, True),
+        (EngineFailed("x"), True),
+        (EngineRefused("x"), True),
+        (InputTooLong("x"), True),
+        (InvalidParameter("x"), False),
+        (TokenRateExceeded(), False),
+    ],
+)
+async def test_only_what_is_refused_unworked_for_gives_back_what_it_took_of_the_minute(
+    error: LongscrollError | None, *, is_counted: bool
 ) -> None:
     admitting, first, second = gate(ONE_A_MINUTE), asking(), asking()
     await admitting.admit(first, decoder)
-    first.end(status)
+    first.error = error
+    first.end()
     if is_counted:
         assert await refusal(admitting, second) is RequestRateExceeded
     else:

@@ -9,6 +9,7 @@ import pytest
 from longscroll.testing.secrets import Secrets, is_secret_name
 
 KEY = "sk-0123456789"
+SESSION = "f00d-0123456789abcdef"
 
 
 def secrets(*headers: tuple[bytes, bytes], query: bytes = b"") -> Secrets:
@@ -49,16 +50,29 @@ def test_a_key_is_removed_from_a_request_however_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "known",
+    ("known", "secret"),
     [
-        secrets(),
-        secrets((b"cookie", f"session={KEY}; theme=dark".encode())),
-        secrets((b"set-cookie", f"session={KEY}; Path=/; HttpOnly".encode())),
-        secrets((b"a", b"b"), query=f"key={KEY}".encode()),
+        (secrets(), KEY),
+        (secrets((b"cookie", f"session={SESSION}; theme=dark".encode())), SESSION),
+        (secrets((b"set-cookie", f"session={SESSION}; Path=/; HttpOnly".encode())), SESSION),
+        (secrets((b"a", b"b"), query=f"key={KEY}".encode()), KEY),
     ],
 )
-def test_a_secret_is_known_from_headers_cookies_and_queries(known: Secrets) -> None:
-    assert known.removed_text(f"it is {KEY}!") == "it is REMOVED!"
+def test_a_secret_is_known_from_headers_cookies_and_queries(known: Secrets, secret: str) -> None:
+    assert known.removed_text(f"it is {secret}!") == "it is REMOVED!"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"x-dashscope-workspace", b"default"),
+        (b"cookie", b"theme=monday"),
+        (b"www-authenticate", b'Bearer error="invalid_token", error_description="expired"'),
+    ],
+)
+def test_words_that_replies_have_too_are_no_secrets(name: bytes, value: bytes) -> None:
+    said = b'{"error": "invalid_token", "error_description": "by default, on monday"}'
+    assert secrets((name, value)).masked([said]) == [said]
 
 
 def test_a_reply_keeps_every_byte_in_its_place_also_where_a_key_stands_across_pieces() -> None:

@@ -129,7 +129,7 @@ class BatchLines:
         finally:
             asking.cancel()
             await asyncio.wait([asking])
-            request.end(0)
+            request.end()
         error = asking.exception()
         if isinstance(error, StorageFull):
             raise error
