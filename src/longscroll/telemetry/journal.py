@@ -74,7 +74,7 @@ class Journal:
 
     def end(self, entry: Entry, response: Response) -> None:
         """Count a request and write its line."""
-        del self._open[entry.request_id]
+        self._open.pop(entry.request_id, None)  # an id that was given twice may have left already
         duration_s = self._clock() - entry.began
         status = response.status or CLIENT_LEFT_STATUS
         self._metrics.responded(method=response.method, route=response.route, status=status, duration_s=duration_s)

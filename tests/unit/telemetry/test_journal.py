@@ -93,3 +93,11 @@ def test_requests_are_open_from_their_beginning_to_their_end() -> None:
     journal.end(first, make_response())
     journal.end(second, make_response())
     assert journal.n_open == 0
+
+
+def test_two_requests_of_one_id_leave_a_line_each() -> None:
+    journal = make_journal()
+    with capture_logs() as lines:
+        for entry in [journal.begin("r1"), journal.begin("r1")]:
+            journal.end(entry, make_response())
+    assert ([line["request_id"] for line in lines], journal.n_open) == (["r1", "r1"], 0)
