@@ -1,4 +1,4 @@
-"""From an error to a refusal by a surface's table. Knows neither the words nor the shape of any surface."""
+"""From an error to a refusal by a surface's table. Knows no shape of any surface, and only words that both say."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from typing import TypeVar
 from longscroll.errors import LongscrollError
 from longscroll.protocols.encoding import encode
 from longscroll.protocols.exchange import Headers, Reply
+
+THROTTLED = "Requests throttling triggered."
+REJECTED = "Input or output data may contain inappropriate content."
+FREE_TIER = (
+    "The free tier of the model has been exhausted. If you wish to continue access the model on a paid basis, please "
+    'disable the "use free tier only" mode.'
+)
+BURST = (
+    "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests "
+    "more smoothly over time."
+)
+"""What both surfaces say in the same words."""
 
 Row = TypeVar("Row")
 

@@ -11,7 +11,7 @@ from longscroll import errors
 from longscroll.protocols.dashscope.schema import ErrorBody
 from longscroll.protocols.encoding import INVALID_BODY, encode
 from longscroll.protocols.exchange import Reply, Request
-from longscroll.protocols.refusals import find_row, refusal, words_of
+from longscroll.protocols.refusals import BURST, FREE_TIER, REJECTED, THROTTLED, find_row, refusal, words_of
 
 
 class Row(Struct, frozen=True):
@@ -34,16 +34,6 @@ _ALGORITHM = Row(
     "An internal error has occured during execution, please try again later or contact service support.",
 )
 
-_THROTTLED = "Requests throttling triggered."
-_REJECTED = "Input or output data may contain inappropriate content."
-_FREE_TIER = (
-    "The free tier of the model has been exhausted. If you wish to continue access the model on a paid basis, please "
-    'disable the "use free tier only" mode.'
-)
-_BURST = (
-    "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests "
-    "more smoothly over time."
-)
 
 ROWS: dict[type[Exception], Row] = {
     errors.LongscrollError: _INTERNAL,
@@ -68,14 +58,14 @@ ROWS: dict[type[Exception], Row] = {
         "Access to model denied. Please make sure you are eligible for using the model.",
     ),
     errors.WorkspaceDenied: Row(403, "Workspace.AccessDenied", "Workspace access denied."),
-    errors.FreeTierExhausted: Row(403, "AllocationQuota.FreeTierOnly", _FREE_TIER),
+    errors.FreeTierExhausted: Row(403, "AllocationQuota.FreeTierOnly", FREE_TIER),
     errors.AsyncNotSupported: Row(403, "AccessDenied", "Current user api does not support asynchronous calls."),
     errors.UnsupportedOperation: Row(
         400, "UnsupportedOperation", "The operation is unsupported on the referee object."
     ),
     errors.TaskNotPending: Row(400, "UnsupportedOperation"),
     errors.InvalidUrl: Row(400, "InvalidURL", "Invalid URL provided in your request."),
-    errors.ContentRejected: Row(400, "DataInspectionFailed", _REJECTED),
+    errors.ContentRejected: Row(400, "DataInspectionFailed", REJECTED),
     errors.AccountBlocked: Row(400, "Arrearage", "Access denied, please make sure your account is in good standing."),
     errors.QuotaExceeded: _PARAMETER,
     errors.ModelNotFound: Row(404, "ModelNotFound", "Model can not be found."),
@@ -86,7 +76,7 @@ ROWS: dict[type[Exception], Row] = {
     errors.PathNotFound: Row(404, "NotFound", "Not found!"),
     errors.MethodNotSupported: _PARAMETER,
     errors.FileNotFound: Row(400, "InvalidParameter", "File not found."),
-    errors.LimitExceeded: Row(429, "Throttling", _THROTTLED, retry_after_s=1),
+    errors.LimitExceeded: Row(429, "Throttling", THROTTLED, retry_after_s=1),
     errors.RequestRateExceeded: Row(
         429, "Throttling.RateQuota", "Requests rate limit exceeded, please try again later.", retry_after_s=1
     ),
@@ -96,8 +86,8 @@ ROWS: dict[type[Exception], Row] = {
         "Allocated quota exceeded, please increase your quota limit.",
         retry_after_s=1,
     ),
-    errors.BurstExceeded: Row(429, "Throttling.BurstRate", _BURST, retry_after_s=1),
-    errors.ConcurrencyExceeded: Row(429, "Throttling", _THROTTLED, retry_after_s=1),
+    errors.BurstExceeded: Row(429, "Throttling.BurstRate", BURST, retry_after_s=1),
+    errors.ConcurrencyExceeded: Row(429, "Throttling", THROTTLED, retry_after_s=1),
     errors.ConversationError: _PARAMETER,
     errors.InvalidFile: _PARAMETER,
     errors.FileGone: _PARAMETER,

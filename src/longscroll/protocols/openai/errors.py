@@ -11,7 +11,7 @@ from longscroll import errors
 from longscroll.protocols.encoding import INVALID_BODY, encode
 from longscroll.protocols.exchange import Reply, Request
 from longscroll.protocols.openai.schema import ErrorBody, ErrorDetails
-from longscroll.protocols.refusals import find_row, refusal, words_of
+from longscroll.protocols.refusals import BURST, FREE_TIER, REJECTED, THROTTLED, find_row, refusal, words_of
 
 INVALID = "invalid_request_error"
 
@@ -42,16 +42,7 @@ _ALGORITHM = Row(
     "An internal error has occured during execution, please try again later or contact service support.",
 )
 
-_THROTTLED = Row(429, "Throttling", "Throttling", "Requests throttling triggered.", retry_after_s=1)
-_REJECTED = "Input or output data may contain inappropriate content."
-_FREE_TIER = (
-    "The free tier of the model has been exhausted. If you wish to continue access the model on a paid basis, please "
-    'disable the "use free tier only" mode.'
-)
-_BURST = (
-    "Request rate increased too quickly. To ensure system stability, please adjust your client logic to scale requests "
-    "more smoothly over time."
-)
+_THROTTLED = Row(429, "Throttling", "Throttling", THROTTLED, retry_after_s=1)
 
 ROWS: dict[type[Exception], Row] = {
     errors.LongscrollError: _INTERNAL,
@@ -77,7 +68,7 @@ ROWS: dict[type[Exception], Row] = {
         "Access to model denied. Please make sure you are eligible for using the model.",
     ),
     errors.WorkspaceDenied: Row(403, "Workspace.AccessDenied", "Workspace.AccessDenied", "Workspace access denied."),
-    errors.FreeTierExhausted: Row(403, "AllocationQuota.FreeTierOnly", "AllocationQuota.FreeTierOnly", _FREE_TIER),
+    errors.FreeTierExhausted: Row(403, "AllocationQuota.FreeTierOnly", "AllocationQuota.FreeTierOnly", FREE_TIER),
     errors.AsyncNotSupported: Row(
         403, "access_denied", "access_denied", "Current user api does not support asynchronous calls."
     ),
@@ -86,7 +77,7 @@ ROWS: dict[type[Exception], Row] = {
     ),
     errors.TaskNotPending: Row(400, "UnsupportedOperation", INVALID),
     errors.InvalidUrl: Row(400, "InvalidURL", INVALID, "Invalid URL provided in your request."),
-    errors.ContentRejected: Row(400, "data_inspection_failed", "data_inspection_failed", _REJECTED),
+    errors.ContentRejected: Row(400, "data_inspection_failed", "data_inspection_failed", REJECTED),
     errors.AccountBlocked: Row(
         400, "Arrearage", "Arrearage", "Access denied, please make sure your account is in good standing."
     ),
@@ -110,7 +101,7 @@ ROWS: dict[type[Exception], Row] = {
         "You exceeded your current quota, please check your plan and billing details.",
         retry_after_s=1,
     ),
-    errors.BurstExceeded: Row(429, "limit_burst_rate", "limit_burst_rate", _BURST, retry_after_s=1),
+    errors.BurstExceeded: Row(429, "limit_burst_rate", "limit_burst_rate", BURST, retry_after_s=1),
     errors.ConcurrencyExceeded: _THROTTLED,
     errors.ConversationError: _PARAMETER,
     errors.InvalidFile: _PARAMETER,
