@@ -148,7 +148,6 @@ class Meter:
         self._reservation = reservation
         self._count = count
         self._first_token_at: datetime | None = None
-        self._n_output = 0
         self._n_used = 0  # tokens that a limit is charged
         self._is_over = False  # the row of the whole is written, or being written
 
@@ -157,20 +156,13 @@ class Meter:
         if self._first_token_at is None:
             self._first_token_at = self._metering.clock()
 
-    def wrote(self, n_output: int) -> None:
-        """Say how many tokens the answer has so far; a stream's client is told them in this moment."""
-        self._n_output = n_output
-        if n_output:
-            self.began()
-
     async def finish(self, usage: Usage) -> None:
         """Write the row of an answer that is whole; its client may be told when this returns."""
         self._is_over = True
         self._n_used = usage.n_input_tokens + usage.n_output_tokens
         row = replace(
-            self._ended("ok"),
+            self._ended("ok", n_output=usage.n_output_tokens),
             n_input=usage.n_input_tokens,
-            n_output=usage.n_output_tokens,
             n_cached=usage.n_cached_tokens,
             n_read=usage.n_read_tokens,
             is_estimated=usage.is_estimated,
@@ -185,21 +177,21 @@ class Meter:
     ) -> None:
         """Settle the reservation; write the row of a stream that was cut off after it had begun to answer."""
         has_left = isinstance(error, GeneratorExit | asyncio.CancelledError)
-        if self._count is not None and not self._is_over:
-            self._n_output = self._count()
-        is_told = self._record.is_streamed and self._n_output > 0 and not self._is_over
-        if is_told or (has_left and self._n_output and not self._is_over):
-            self._n_used = self._record.n_input + self._n_output
+        n_output = self._count() if self._count is not None and not self._is_over else 0
+        is_told = self._record.is_streamed and n_output > 0
+        if is_told or (has_left and n_output):
+            self._n_used = self._record.n_input + n_output
         self._reservation.settle(self._n_used)
         if is_told:
             code = None if has_left or error is None else type(error).__name__
-            await self._metering.record(replace(self._ended("cancelled" if has_left else "failed"), code=code))
+            ended = self._ended("cancelled" if has_left else "failed", n_output=n_output)
+            await self._metering.record(replace(ended, code=code))
 
-    def _ended(self, outcome: UsageOutcome) -> UsageRecord:
+    def _ended(self, outcome: UsageOutcome, *, n_output: int) -> UsageRecord:
         asked_at, first_at, ended_at = self._record.at, self._first_token_at, self._metering.clock()
         return replace(
             self._record,
-            n_output=self._n_output,
+            n_output=n_output,
             outcome=outcome,
             first_token_ms=None if first_at is None else _ms(asked_at, first_at),
             total_ms=_ms(asked_at, ended_at),

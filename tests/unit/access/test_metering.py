@@ -41,10 +41,17 @@ class Metered:
         self.shown: list[UsageRecord] = []
         limits = Limits([LimitOptions(tokens_per_minute=1000)], clock=lambda: 0.0)
         self.metering = Metering(self.store, limits, observers=[self.shown.append], clock=Ticking())
+        self.n_written = 0
         self._limits = limits
 
     def begin(self, record: UsageRecord = ASKED) -> Meter:
-        return self.metering.begin(record, limited_as="qwen-long", n_expected=200)
+        return self.metering.begin(record, limited_as="qwen-long", n_expected=200, count=lambda: self.n_written)
+
+    def write(self, meter: Meter, n_output: int) -> None:
+        """Say that the answer has so many tokens by now."""
+        self.n_written = n_output
+        if n_output:
+            meter.began()
 
     @property
     def rows(self) -> list[UsageRecord]:
@@ -61,11 +68,13 @@ class Metered:
         return 0
 
 
-async def play(meter: Meter, *written: int, usage: Usage | None = None, end: BaseException | None = None) -> None:
+async def play(
+    metered: Metered, meter: Meter, *written: int, usage: Usage | None = None, end: BaseException | None = None
+) -> None:
     """Write that many tokens, one number after the other; then finish, or end, or first the one and then the other."""
     async with meter:
         for n_output in written:
-            meter.wrote(n_output)
+            metered.write(meter, n_output)
         if usage is not None:
             await meter.finish(usage)
         if end is not None:
@@ -76,7 +85,7 @@ async def play(meter: Meter, *written: int, usage: Usage | None = None, end: Bas
 async def test_the_row_is_there_when_the_client_may_be_told() -> None:
     metered = Metered()
     async with metered.begin() as meter:
-        meter.wrote(5)
+        metered.write(meter, 5)
         await meter.finish(USAGE)
         at_once = metered.rows
     row = replace(ASKED, n_output=12, n_cached=30, n_read=60, first_token_ms=10.0, total_ms=20.0)
@@ -97,14 +106,14 @@ async def test_what_is_expected_is_held_while_the_request_runs(record: UsageReco
 async def test_an_error_before_the_first_token_leaves_no_row_and_costs_nothing(record: UsageRecord) -> None:
     metered = Metered()
     with pytest.raises(EngineFailed):
-        await play(metered.begin(record), end=EngineFailed("It broke."))
+        await play(metered, metered.begin(record), end=EngineFailed("It broke."))
     assert (metered.rows, metered.left) == ([], 1000)
 
 
 async def test_a_stream_that_breaks_has_a_row_of_what_was_told() -> None:
     metered = Metered()
     with pytest.raises(EngineFailed):
-        await play(metered.begin(), 5, 7, end=EngineFailed("It broke."))
+        await play(metered, metered.begin(), 5, 7, end=EngineFailed("It broke."))
     [row] = metered.rows
     assert (row.n_input, row.n_output, row.outcome, row.code) == (100, 7, "failed", "EngineFailed")
     assert metered.left == 1000 - 107
@@ -114,7 +123,7 @@ async def test_a_stream_that_breaks_has_a_row_of_what_was_told() -> None:
 async def test_a_whole_answer_that_breaks_has_told_nothing_and_costs_nothing() -> None:
     metered = Metered()
     with pytest.raises(EngineFailed):
-        await play(metered.begin(WHOLE), 7, end=EngineFailed("It broke."))
+        await play(metered, metered.begin(WHOLE), 7, end=EngineFailed("It broke."))
     assert (metered.rows, metered.left) == ([], 1000)
 
 
@@ -122,7 +131,7 @@ async def test_a_whole_answer_that_breaks_has_told_nothing_and_costs_nothing() -
 async def test_who_leaves_a_stream_has_a_row_of_what_was_told(leaving: type[BaseException]) -> None:
     metered = Metered()
     with pytest.raises(leaving):
-        await play(metered.begin(), 7, end=leaving())
+        await play(metered, metered.begin(), 7, end=leaving())
     [row] = metered.rows
     assert (row.n_input, row.n_output, row.outcome, row.code) == (100, 7, "cancelled", None)
     assert metered.left == 1000 - 107
@@ -131,27 +140,27 @@ async def test_who_leaves_a_stream_has_a_row_of_what_was_told(leaving: type[Base
 async def test_who_leaves_before_a_whole_answer_has_no_row_but_spends_what_was_written() -> None:
     metered = Metered()
     with pytest.raises(asyncio.CancelledError):
-        await play(metered.begin(WHOLE), 7, end=asyncio.CancelledError())
+        await play(metered, metered.begin(WHOLE), 7, end=asyncio.CancelledError())
     assert (metered.rows, metered.left) == ([], 1000 - 107)
 
 
 async def test_who_leaves_once_the_row_of_the_whole_is_written_has_that_row_alone() -> None:
     metered = Metered()
     with pytest.raises(asyncio.CancelledError):
-        await play(metered.begin(), 7, usage=USAGE, end=asyncio.CancelledError())
+        await play(metered, metered.begin(), 7, usage=USAGE, end=asyncio.CancelledError())
     assert [(row.n_output, row.outcome) for row in metered.rows] == [(12, "ok")]
     assert metered.left == 1000 - 112
 
 
 async def test_an_exempt_request_takes_nothing_of_a_limit() -> None:
     metered = Metered()
-    await play(metered.metering.begin(ASKED, limited_as=None, n_expected=5000), usage=USAGE)
+    await play(metered, metered.metering.begin(ASKED, limited_as=None, n_expected=5000), usage=USAGE)
     assert (len(metered.rows), metered.left) == (1, 1000)
 
 
 async def test_a_command_has_no_key_and_no_row() -> None:
     metered = Metered()
-    await play(metered.begin(replace(ASKED, key_id="")), 7, usage=USAGE)
+    await play(metered, metered.begin(replace(ASKED, key_id="")), 7, usage=USAGE)
     assert (metered.rows, metered.shown) == ([], [])
 
 
@@ -159,8 +168,8 @@ async def test_a_command_has_no_key_and_no_row() -> None:
 async def test_a_row_that_the_store_does_not_take_waits_until_it_does(refusal: StorageFull | Overloaded) -> None:
     metered = Metered()
     metered.store.refusal = refusal
-    await play(metered.begin(), 7, usage=USAGE)
-    await play(metered.begin(replace(ASKED, request_id="later")), 8, usage=USAGE)
+    await play(metered, metered.begin(), 7, usage=USAGE)
+    await play(metered, metered.begin(replace(ASKED, request_id="later")), 8, usage=USAGE)
     assert (metered.rows, len(metered.shown)) == ([], 2)
     metered.store.refusal = None
     async with asyncio.timeout(5):
