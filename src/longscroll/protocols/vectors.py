@@ -1,17 +1,18 @@
-"""What both surfaces read of a request to embed or to rank: texts, numbers, and who asks (PROTOCOL.md §8.3, §8.4).
+"""What both surfaces share of embedding and ranking: texts, numbers, who asks, and the best documents.
 
-Knows the documented refusals of these fields; neither how a surface nests them nor how it answers.
+Knows the documented refusals of these fields (PROTOCOL.md §8.3, §8.4), and not how a surface nests any of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from longscroll.errors import InvalidParameter
 from longscroll.protocols.exchange import Request
-from longscroll.services.vectors import Caller
+from longscroll.services.vectors import Caller, Ranked
 
 NOT_TEXTS = "Value error, contents is neither str nor list of str.: input.contents"
 NOT_DOCUMENTS = "Value error, documents is not a list of str.: input.documents"
@@ -36,6 +37,28 @@ WireDocuments = Annotated[
     ),
 ]
 """Documents as strings, or as the objects that replies have them in."""
+
+
+class RankedText(Struct, frozen=True):
+    """A document as it was sent."""
+
+    text: str
+
+
+class RankingResult(Struct, frozen=True):
+    """One of the best documents; ``index`` among those that were sent."""
+
+    index: int
+    relevance_score: float
+    document: RankedText | UnsetType = UNSET
+
+
+def to_results(ranked: Ranked, documents: Sequence[str] | None) -> tuple[RankingResult, ...]:
+    """Return the best documents as sent, best first, with their texts where ``documents`` are to be sent back."""
+    return tuple(
+        RankingResult(score.index, score.relevance, UNSET if documents is None else RankedText(documents[score.index]))
+        for score in ranked.scores
+    )
 
 
 def to_caller(request: Request) -> Caller:

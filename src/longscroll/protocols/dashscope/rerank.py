@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from longscroll.errors import MissingInput
 from longscroll.protocols.admission import Gate
 from longscroll.protocols.dashscope.embeddings import VectorUsage
 from longscroll.protocols.dashscope.headers import refuse_encryption, refuse_tasks
 from longscroll.protocols.exchange import Reply, Request, json_reply
-from longscroll.protocols.vectors import WireDocuments, check_number, to_caller, to_documents
+from longscroll.protocols.vectors import RankingResult, WireDocuments, check_number, to_caller, to_documents, to_results
 from longscroll.services.vectors import MAX_DOCUMENTS, RankingRequest, VectorService
 
 
@@ -34,20 +34,6 @@ class NativeRankingRequest(Struct, kw_only=True):
     model: str | None = None
     input: RankingInput | None = None
     parameters: RankingParameters | None = None
-
-
-class RankedText(Struct, frozen=True):
-    """A document as it was sent."""
-
-    text: str
-
-
-class RankingResult(Struct, frozen=True):
-    """One of the best documents; ``index`` among those that were sent."""
-
-    index: int
-    relevance_score: float
-    document: RankedText | UnsetType = UNSET
 
 
 class RankingOutput(Struct, frozen=True):
@@ -92,14 +78,7 @@ class NativeRanking:
             n_best=parameters.top_n,
         )
         ranked = await self._vectors.rank(asked)
-        results = tuple(
-            RankingResult(
-                score.index,
-                score.relevance,
-                RankedText(documents[score.index]) if parameters.return_documents else UNSET,
-            )
-            for score in ranked.scores
-        )
+        results = to_results(ranked, documents if parameters.return_documents else None)
         return json_reply(
             NativeRankingReply(
                 output=RankingOutput(results), usage=VectorUsage(ranked.usage.n_input_tokens), request_id=request.id

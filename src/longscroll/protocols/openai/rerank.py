@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from longscroll.protocols.admission import Gate
 from longscroll.protocols.exchange import Reply, Request, json_reply
 from longscroll.protocols.openai.embeddings import VectorUsage
-from longscroll.protocols.vectors import WireDocuments, check_number, to_caller, to_documents
+from longscroll.protocols.vectors import RankingResult, WireDocuments, check_number, to_caller, to_documents, to_results
 from longscroll.services.vectors import MAX_DOCUMENTS, RankingRequest, VectorService
 
 
@@ -22,20 +22,6 @@ class CreateRanking(Struct, kw_only=True):
     documents: WireDocuments = None
     top_n: int | None = None
     return_documents: bool | None = None
-
-
-class RankedText(Struct, frozen=True):
-    """A document as it was sent."""
-
-    text: str
-
-
-class RankingResult(Struct, frozen=True):
-    """One of the best documents; ``index`` among those that were sent."""
-
-    index: int
-    relevance_score: float
-    document: RankedText | UnsetType = UNSET
 
 
 class Ranking(Struct, frozen=True, kw_only=True):
@@ -68,10 +54,5 @@ class Rerank:
         )
         ranked = await self._vectors.rank(asked)
         n_tokens = ranked.usage.n_input_tokens
-        results = tuple(
-            RankingResult(
-                score.index, score.relevance, RankedText(documents[score.index]) if body.return_documents else UNSET
-            )
-            for score in ranked.scores
-        )
+        results = to_results(ranked, documents if body.return_documents else None)
         return json_reply(Ranking(results=results, model=model, usage=VectorUsage(n_tokens, n_tokens), id=request.id))
