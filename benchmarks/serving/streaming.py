@@ -171,10 +171,11 @@ def metered(metering: Metering, n_deltas: int) -> Answering:
             n_input=N_INPUT,
             at=metering.clock(),
         )
-        async with metering.begin(record, limited_as=request.model) as meter:
+        n = 0
+        async with metering.begin(record, limited_as=request.model, count=lambda: n) as meter:
             for n in range(1, n_deltas + 1):
                 await asyncio.sleep(0)
-                meter.wrote(n)
+                meter.began()
                 yield Delta(text=PIECE, n_input_tokens=N_INPUT, n_output_tokens=n)
             last = finish(n_deltas)
             await meter.finish(last.usage)

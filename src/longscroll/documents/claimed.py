@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,10 +31,9 @@ from longscroll.storage.base import (
     blob_prefix,
     preview_name,
 )
+from longscroll.tasks import to_the_end
 from longscroll.telemetry import Moment, reached
 from longscroll.types import FileStatus, Progress, Readable
-
-T = TypeVar("T")
 
 MISSING = "The stored bytes of the file are missing; upload it again."
 RATE_WINDOW_S = 10.0
@@ -213,19 +211,6 @@ class _Rate:
             self._notes.popleft()
         began, n_first = self._notes[0]
         return (n_done - n_first) / (now - began) if now > began and n_done > n_first else None
-
-
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Finish ``work`` even when this is canceled meanwhile; the cancellation comes after it."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        task.result()  # an error of the work goes before the cancellation
-        raise
 
 
 def _error(kind: DocumentErrorKind, details: str) -> Outcome:

@@ -18,10 +18,11 @@ from typing import Self
 import structlog
 from msgspec import Struct
 
-from longscroll.documents.claimed import ClaimedFile, IngestOptions, ParserPool, Rooms, to_the_end
+from longscroll.documents.claimed import ClaimedFile, IngestOptions, ParserPool, Rooms
 from longscroll.documents.zygote import NoZygote, ZygoteLost
 from longscroll.errors import DocumentErrorKind, StorageFull
 from longscroll.storage.base import BlobStore, Claim, FileStore, Presence
+from longscroll.tasks import to_the_end, without_end
 from longscroll.telemetry import Moment, reached
 from longscroll.types import FileStatus, Progress
 
@@ -95,7 +96,7 @@ class Ingest:
 
     async def start(self) -> None:
         """Begin to take files."""
-        self._loop_task = asyncio.create_task(self._keep_taking())
+        self._loop_task = asyncio.create_task(without_end(self._take, self._log_failure))
 
     def drain(self) -> None:
         """Take no more files; those under way go on."""
@@ -183,17 +184,6 @@ class Ingest:
         if file.status == FileStatus.ERROR:
             return Failed(file.error_kind, file.status_details or "")
         return file.progress or Progress(stage="queued", file_id=file_id)
-
-    async def _keep_taking(self) -> None:
-        """Run ``_take`` for ever; when a store fails under it, say so and begin again."""
-        while True:
-            taking = asyncio.create_task(self._take())
-            try:
-                await asyncio.wait([taking])
-            finally:
-                taking.cancel()
-                await asyncio.wait([taking])
-            self._log_failure(taking)
 
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()

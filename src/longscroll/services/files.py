@@ -18,7 +18,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from longscroll.documents.artifact import Artifact
-from longscroll.documents.claimed import to_the_end
 from longscroll.documents.ingest import Ingest
 from longscroll.errors import (
     FileNotFound,
@@ -35,6 +34,7 @@ from longscroll.services.in_use import FilesInUse
 from longscroll.services.repeats import Repeats
 from longscroll.storage.base import ARTIFACT, BYTES, BlobStore, FileFilter, FileStore, Quota, blob_prefix
 from longscroll.storage.space import needing_space
+from longscroll.tasks import to_the_end
 from longscroll.telemetry import Moment, reached
 from longscroll.types import BATCH, BATCH_OUTPUT, File, FileStatus, Progress
 

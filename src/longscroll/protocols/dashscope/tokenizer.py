@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from longscroll.documents.claimed import to_the_end
 from longscroll.errors import InvalidParameter, MissingInput, Overloaded
 from longscroll.protocols.admission import Gate
 from longscroll.protocols.conversation import WireMessage
@@ -20,6 +19,7 @@ from longscroll.protocols.dashscope.headers import refuse_encryption
 from longscroll.protocols.dashscope.schema import GenerationInput
 from longscroll.protocols.encoding import encode
 from longscroll.protocols.exchange import Reply, Request
+from longscroll.tasks import to_the_end
 from longscroll.tokens import TokenCounter
 
 MAX_AT_ONCE = 2

@@ -19,6 +19,7 @@ from longscroll.services.batches.base import BatchOptions, Rooms, RunOptions
 from longscroll.services.batches.run import BatchRun, Turns
 from longscroll.storage.base import Presence
 from longscroll.storage.batches import BatchClaim
+from longscroll.tasks import without_end
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ class BatchRunner:
 
     async def start(self) -> None:
         """Begin to take batches."""
-        self._loop_task = asyncio.create_task(self._keep_taking())
+        self._loop_task = asyncio.create_task(without_end(self._take, self._note_failure))
 
     def drain(self) -> None:
         """Take no more batches and begin no more lines; those under way go on."""
@@ -72,17 +73,6 @@ class BatchRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         await self.stop()
-
-    async def _keep_taking(self) -> None:
-        """Take batches for ever; when a store fails under it, say so and begin again."""
-        while True:
-            taking = asyncio.create_task(self._take())
-            try:
-                await asyncio.wait([taking])
-            finally:
-                taking.cancel()
-                await asyncio.wait([taking])
-            self._note_failure(taking)
 
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()
